@@ -1,0 +1,1 @@
+"""What users declare: one folder per pipeline, and the catalogue that reads and checks them."""

@@ -1,0 +1,110 @@
+"""The catalogue: finds the pipelines' folders, reads them strictly, and says what is wrong in one sentence."""
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from deployments.yaml import line_of, read_yaml
+from domain.errors import DefinitionError
+from domain.fingerprint import fingerprint
+from domain.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One pipeline's folder, read. `expectations` are the lines of expectations.yaml as written; the validation
+    stage alone knows what they mean."""
+
+    pipeline: Pipeline
+    folder: Path
+    expectations: tuple[dict[str, Any], ...]
+
+    @cached_property
+    def suite_hash(self) -> str:
+        return fingerprint(self.expectations)
+
+    @cached_property
+    def code_hash(self) -> str:
+        """Of the pipeline's own Python files."""
+        return fingerprint_files(self.folder.glob("*.py"))
+
+
+def fingerprint_files(paths: Iterable[Path]) -> str:
+    """A fingerprint of the names and bytes of small files."""
+    return fingerprint([(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in sorted(paths)])
+
+
+def pipeline_names(folder: Path) -> list[str]:
+    """The pipelines that a deployments folder holds."""
+    return sorted(path.parent.name for path in folder.glob("*/pipeline.yaml"))
+
+
+def load_definition(folder: Path, name: str) -> Definition:
+    """Reads `folder/name`; raises DefinitionError that names the file, the line and the nearest known word."""
+    here = folder / name
+    if not (here / "pipeline.yaml").is_file():
+        known = pipeline_names(folder)
+        near = difflib.get_close_matches(name, known, n=1)
+        raise DefinitionError(
+            f"there is no pipeline {name!r} in {folder}"
+            + (f"; did you mean {near[0]}?" if near else f", only {', '.join(known) or 'none at all'}"),
+            hint="overnight status",
+        )
+    path = here / "pipeline.yaml"
+    pipeline = _parse(path, read_yaml(path))
+    if pipeline.name != name:
+        raise DefinitionError(f"the folder is called {name} and the pipeline {pipeline.name}; make them agree", where=str(path))
+    return Definition(pipeline, here, _read_expectations(here / "expectations.yaml"))
+
+
+def _read_expectations(path: Path) -> tuple[dict[str, Any], ...]:
+    document = read_yaml(path) if path.exists() else []
+    if not isinstance(document, list) or not all(isinstance(line, dict) and "expect" in line for line in document):
+        raise DefinitionError("this is not a list of {expect: …} lines", where=str(path))
+    return tuple(document)
+
+
+def _parse(path: Path, document: Any) -> Pipeline:
+    if not isinstance(document, dict):
+        raise DefinitionError("this is not a list of key: value pairs", where=str(path))
+    try:
+        return Pipeline.model_validate(document)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        location = tuple(step for step in first["loc"] if not isinstance(step, str) or not step.startswith("function-"))
+        where = f"{path}:{line_of(path, location)}"
+        raise DefinitionError(
+            _sentence(first["type"], first["msg"], location), where=where, hint=f"overnight check {path.parent.name}"
+        ) from None
+
+
+def _sentence(kind: str, message: str, location: Sequence[str | int]) -> str:
+    place = ".".join(map(str, location))
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
+        return f"unknown key {place!r}; " + (f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}")
+    if kind == "missing":
+        return f"the key {place!r} is missing"
+    text = message.removeprefix("Value error, ")
+    return f"{place}: {text[0].lower()}{text[1:]}" if place else text
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at a place of pipeline.yaml."""
+    model: Any = Pipeline
+    for step in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
+            model = field.annotation if field else None
+            arguments = getattr(model, "__args__", ())
+            model = next((a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel)), model)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,0 +1,218 @@
+"""The typed form of `pipeline.yaml`. Every key that a user may write is here, with its meaning and its default."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from domain.fingerprint import fingerprint
+from domain.interval import Calendar
+from domain.target import Rule, parse_rule
+from domain.words import Task
+
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+RESERVED = frozenset({"overnight", "reading", "public", "information_schema"})
+OWN_COLUMNS = frozenset(
+    {"batch_id", "batch", "interval_start", "interval_end", "model_version", "prediction", "probability",
+     "published_at", "verdict", "hindsight", "actual", "input_key"}
+)  # fmt: skip
+_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+_RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None}
+
+
+def _share(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return value
+
+
+def _days(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return timedelta(days=value)
+    match = re.fullmatch(r"(\d+) (day|week|month|year)s?", value) if isinstance(value, str) else None
+    return timedelta(days=int(match[1]) * _DAYS[match[2]]) if match else value
+
+
+def _zone(value: object) -> object:
+    try:
+        return ZoneInfo(value) if isinstance(value, str) else value
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{value!r} is no time zone; write one such as Europe/Berlin") from None
+
+
+def _name(value: str) -> str:
+    if not NAME.match(value):
+        raise ValueError(f"{value!r} is no pipeline name; use lower-case letters, digits and _, at most 40")
+    if value in RESERVED or value.startswith(("pg_", "overnight_")):
+        raise ValueError(f"{value!r} is a name that the database keeps for itself")
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+Days = Annotated[timedelta, BeforeValidator(_days)]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
+
+
+class IntervalSpec(_Strict):
+    """Which ranges of time the runs are for."""
+
+    every: str = Field("day", description="'15 minutes', 'hour', 'day', 'week' or 'month'")
+    timezone: Zone = Field(ZoneInfo("UTC"), description="where midnight is, as an IANA name")
+    from_: date = Field(alias="from", description="the first day that can be asked for")
+    until: date | None = Field(None, description="the day after the last one; nothing is expected from then on")
+
+
+class Source(_Strict):
+    """Where a night's rows come from."""
+
+    kind: Literal["csv"] = Field(description="what the source is")
+    path: str = Field(description="a path or glob; {data} is OVERNIGHT_DATA, {start:%Y-%m-%d} and {end:…} the interval")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="what stands between two cells")
+    encoding: str = Field("utf-8", description="the text encoding")
+    nulls: tuple[str, ...] = Field(("",), description="the cells that mean 'no value'")
+
+
+class Column(_Strict):
+    """One column of the contract."""
+
+    type: Literal["bool", "int", "float", "decimal", "text", "date", "timestamp"] = Field(description="what every cell must be")
+    key: bool = Field(False, description="part of what names a row within a night")
+    time: bool = Field(False, description="when the row's event happens")
+    null: bool = Field(False, description="may be empty")
+
+
+class Rejects(_Strict):
+    at_most: Share = Field(0.02, description="the share of rows that may be set aside before the night is held")
+
+
+class Target(_Strict):
+    """What is predicted."""
+
+    column: str = Field(description="the column that holds the answer, empty until it is known")
+    as_: str | None = Field(None, alias="as", description="a yes/no question about it, such as 'arr_delay > 15'")
+    task: Task = Field(description="classification or regression")
+
+    @cached_property
+    def rule(self) -> Rule | None:
+        return parse_rule(self.as_, column=self.column) if self.as_ else None
+
+    @model_validator(mode="after")
+    def _rule_is_readable(self) -> "Target":
+        if self.rule is not None and self.task is Task.REGRESSION:
+            raise ValueError("'as' makes a yes/no question, which a regression cannot answer; leave one of them out")
+        return self
+
+
+class Features(_Strict):
+    """What the model may see, by column of the contract."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    datetime: tuple[str, ...] = ()
+    hook: str | None = Field(None, description="features.py:build, a function from a frame of rows to one of features")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.numeric + self.categorical + self.datetime
+
+
+class Promote(_Strict):
+    at_least: float | None = Field(None, description="the metric below which nothing is promoted")
+    gain: float = Field(0.0, description="how much better than the champion a challenger must be")
+
+
+class Model(_Strict):
+    """How the model is learned and judged."""
+
+    estimator: str = Field("sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class")
+    params: Mapping[str, Any] = Field(default_factory=dict, description="its arguments")
+    window: Days = Field(timedelta(days=60), description="how far back it learns from")
+    retrain: Literal["nightly", "daily", "weekly", "monthly", "never"] = "weekly"
+    metric: Literal["roc_auc", "log_loss", "accuracy", "f1", "rmse", "mae", "r2"] = "roc_auc"
+    holdout: Days = Field(timedelta(days=7), description="the newest part of the window, kept for judging")
+    min_intervals: int = Field(3, ge=2, description="published nights needed before the first model")
+    promote: Promote = Promote()
+
+    @property
+    def retrain_after(self) -> timedelta | None:
+        days = _RETRAIN[self.retrain]
+        return None if days is None else timedelta(days=days)
+
+
+class HoldIf(_Strict):
+    rows_change: Share | None = Field(None, description="rows against the last published night")
+
+
+class Publish(_Strict):
+    deadline: time = Field(time(7), description="local time, after the interval's end, at which readers expect it")
+    hold_if: HoldIf = HoldIf()
+
+
+class Pipeline(_Strict):
+    """One folder under `deployments/`: what a team declares, and all that Overnight knows of it."""
+
+    name: Name
+    title: str
+    owner: str = ""
+    interval: IntervalSpec
+    schedule: str | None = Field(None, description="cron, in the interval's time zone; none: manual only")
+    source: Source
+    columns: Mapping[str, Column] = Field(min_length=1)
+    new_columns: Literal["ignore", "refuse"] = "ignore"
+    rejects: Rejects = Rejects()
+    target: Target
+    features: Features
+    model: Model = Model()
+    publish: Publish = Publish()
+    catch_up: Literal["none", "latest", "all"] = "latest"
+    runner: Literal["inline", "docker"] = "inline"
+
+    @property
+    def calendar(self) -> Calendar:
+        spec = self.interval
+        return Calendar(spec.every, spec.timezone, spec.from_, spec.until)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(name for name, column in self.columns.items() if column.key)
+
+    @property
+    def time_column(self) -> str | None:
+        return next((name for name, column in self.columns.items() if column.time), None)
+
+    @property
+    def contract_fingerprint(self) -> str:
+        """Changes when the same source would land as other rows."""
+        kept = {"source", "columns", "new_columns", "rejects"}
+        return fingerprint(self.model_dump(mode="json", include=kept), str(self.interval.timezone))
+
+    @property
+    def model_fingerprint(self) -> str:
+        """Changes when the same rows would teach another model."""
+        return fingerprint(self.model_dump(mode="json", include={"target", "features", "model"}))
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Pipeline":
+        Calendar(self.interval.every, self.interval.timezone, self.interval.from_)
+        if not self.key:
+            raise ValueError("columns: none is marked 'key: true', so no row could be found again")
+        if sum(column.time for column in self.columns.values()) > 1:
+            raise ValueError("columns: only one may be marked 'time: true'")
+        for name in self.columns:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", name) or name in OWN_COLUMNS:
+                raise ValueError(f"columns: {name!r} cannot be a column's name here")
+        for name in (*self.features.columns, self.target.column):
+            if name not in self.columns:
+                raise ValueError(f"features and target: {name!r} is none of the columns")
+        if self.target.column in self.features.columns:
+            raise ValueError(f"features: {self.target.column!r} is the target, so the model would see the answer")
+        return self

@@ -1,0 +1,71 @@
+"""What a stage and a night say when they end: small values that travel between processes as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from domain.interval import Interval
+from domain.words import RunState, Stage, StageState
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage of one run. `reason` is a sentence; `detail` holds whatever the stage wants remembered, as JSON."""
+
+    stage: Stage
+    state: StageState
+    reason: str = ""
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_rejected: int = 0
+    fingerprint: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ends_the_night(self) -> bool:
+        return self.state in (StageState.HELD, StageState.FAILED)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "StageReport":
+        return cls(**{**document, "stage": Stage(document["stage"]), "state": StageState(document["state"])})
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """One run as `overnight run --json` prints it. `batch` and `model` are numbers, None when there is none."""
+
+    run: int
+    pipeline: str
+    interval: Interval
+    state: RunState
+    reason: str
+    batch: int | None = None
+    model: int | None = None
+    rows_read: int = 0
+    rows_landed: int = 0
+    rows_rejected: int = 0
+    rows_scored: int = 0
+    stages: tuple[StageReport, ...] = ()
+    exit_code: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "pipeline": self.pipeline,
+            "interval": {"start": self.interval.start.isoformat(), "end": self.interval.end.isoformat()},
+            "state": str(self.state),
+            "batch": self.batch,
+            "model": self.model,
+            "rows": {
+                "read": self.rows_read,
+                "landed": self.rows_landed,
+                "rejected": self.rows_rejected,
+                "scored": self.rows_scored,
+            },
+            "reason": self.reason,
+            "stages": [stage.to_json() for stage in self.stages],
+        }

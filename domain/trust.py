@@ -1,0 +1,75 @@
+"""The trust line, and the rule that says when a pipeline is late. Needs no scheduler: a calendar, a ledger, a clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from domain.interval import Calendar, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """`late_since` is the deadline that passed without the interval that was due; None while fresh."""
+
+    fresh: bool
+    due: Interval | None
+    late_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustLine:
+    """What stands beside every number a reader sees."""
+
+    pipeline: str
+    interval: Interval | None
+    batch: int | None
+    model_version: int | None
+    published_at: datetime | None
+    fresh: bool
+    late_since: datetime | None
+    verdict: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        interval = self.interval and {"start": self.interval.start.isoformat(), "end": self.interval.end.isoformat()}
+        return {
+            "pipeline": self.pipeline,
+            "interval": interval,
+            "batch": self.batch,
+            "model_version": self.model_version,
+            "published_at": _iso(self.published_at),
+            "fresh": self.fresh,
+            "late_since": _iso(self.late_since),
+            "verdict": self.verdict,
+            "reason": self.reason,
+        }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def deadline_of(interval: Interval, *, calendar: Calendar, at: time) -> datetime:
+    """The first moment with the wall-clock time `at` in the pipeline's zone, at or after the interval's end."""
+    end = interval.end.astimezone(calendar.timezone)
+    moment = datetime.combine(end.date(), at, calendar.timezone)
+    return moment if moment >= end else datetime.combine(end.date() + timedelta(days=1), at, calendar.timezone)
+
+
+def judge_freshness(*, calendar: Calendar, deadline: time, newest_published: Interval | None, now: datetime) -> Freshness:
+    """Late from the first deadline that passed unmet, until everything due by `now` is published.
+
+    The rule is Dagster's freshness by cron: once missed it stays missed until the interval is there, whether or not
+    anything ran.
+    """
+    due = calendar.before(now)
+    while due is not None and deadline_of(due, calendar=calendar, at=deadline) > now:
+        due = calendar.before(due.start)
+    if due is None or (newest_published is not None and newest_published.start >= due.start):
+        return Freshness(True, due, None)
+    first_missed = calendar.after(newest_published) if newest_published else calendar.containing(_origin(calendar))
+    return Freshness(False, due, deadline_of(first_missed, calendar=calendar, at=deadline))
+
+
+def _origin(calendar: Calendar) -> datetime:
+    return datetime.combine(calendar.origin, time(), calendar.timezone)

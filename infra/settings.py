@@ -1,0 +1,69 @@
+"""Settings: environment variables `OVERNIGHT_*`, then `overnight.toml` in the working folder, then these defaults."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from domain.errors import UsageError
+
+# No library that is used here may report home; set before any of them is imported.
+SILENCE = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the second UI asks an analytics host from the reader's browser
+}
+
+
+class Settings(BaseSettings):
+    """One field per `OVERNIGHT_*` variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OVERNIGHT_", toml_file="overnight.toml", frozen=True, extra="forbid", str_strip_whitespace=True
+    )
+
+    home: Path = Field(Path(".overnight"), description="the embedded Postgres, demo data and logs")
+    database_url: str | None = Field(None, description="any PostgreSQL, as a user who may create roles; none: the embedded one")
+    writer_url: str | None = Field(None, description="what stages connect with; none: database_url, acting as overnight_writer")
+    reader_url: str | None = Field(None, description="what readers connect with; none: database_url, acting as overnight_reader")
+    deployments: Path = Field(Path("deployments"), description="the folder of pipelines")
+    data: Path | None = Field(None, description="what {data} in a source's path means; none: home/data")
+    prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
+    prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")
+    web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic calls it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic calls it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def data_folder(self) -> Path:
+        return (self.data or self.home / "data").absolute()
+
+    @property
+    def postgres_folder(self) -> Path:
+        return self.home.absolute() / "postgres"
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process; raises UsageError with the first thing that is wrong with them."""
+    for name, value in SILENCE.items():
+        os.environ.setdefault(name, value)
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "OVERNIGHT_" + "_".join(map(str, first["loc"])).upper()
+        raise UsageError(f"{name}: {first['msg'].lower()}", where="settings", hint="overnight doctor") from None

@@ -1,0 +1,1 @@
+"""What Overnight remembers: the ledger, the batches, the models and the pointer, in one Postgres."""

@@ -1,0 +1,142 @@
+"""Model versions and who was champion when. Artifacts are bytes here; `tasks` alone knows how to read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from store import schema
+from store.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model's line without its bytes."""
+
+    id: int
+    pipeline: str
+    version: int
+    trained_for: datetime
+    trained_until: datetime
+    fingerprint: str
+    metrics: Mapping[str, Any]
+    libraries: Mapping[str, str]
+    trusted_types: Sequence[str]
+    sha256: str
+
+
+_FIELDS = [schema.model.c[name] for name in ModelVersion.__dataclass_fields__]
+
+
+def _version(line: Any) -> ModelVersion:
+    return ModelVersion(*line)
+
+
+def save_model(
+    connection: sa.Connection,
+    run: Run,
+    *,
+    trained_from: datetime,
+    trained_until: datetime,
+    batches: Sequence[int],
+    rows: int,
+    task: str,
+    fingerprint: str,
+    metrics: Mapping[str, Any],
+    params: Mapping[str, Any],
+    card: Mapping[str, Any],
+    libraries: Mapping[str, str],
+    trusted_types: Sequence[str],
+    artifact: bytes,
+    sha256: str,
+) -> ModelVersion:
+    """A new version, numbered from 1 within the pipeline; the database checks the hash against the bytes."""
+    connection.execute(sa.text("SELECT overnight.require_running(:run)"), {"run": run.id})
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"models {run.pipeline}"})
+    following = sa.select(sa.func.coalesce(sa.func.max(schema.model.c.version), 0) + 1).where(
+        schema.model.c.pipeline == run.pipeline
+    )
+    line = connection.execute(
+        sa.insert(schema.model)
+        .values(
+            pipeline=run.pipeline, version=following.scalar_subquery(), trained_for=run.interval.start,
+            trained_from=trained_from, trained_until=trained_until, batches=list(batches), rows=rows, task=task,
+            fingerprint=fingerprint, metrics=dict(metrics), params=dict(params), card=dict(card), libraries=dict(libraries),
+            trusted_types=list(trusted_types), artifact=artifact, sha256=sha256, run=run.id,
+        )
+        .returning(*_FIELDS)
+    ).one()  # fmt: skip
+    return _version(line)
+
+
+def load_version(connection: sa.Connection, model_id: int) -> ModelVersion:
+    return _version(connection.execute(sa.select(*_FIELDS).where(schema.model.c.id == model_id)).one())
+
+
+def load_artifact(connection: sa.Connection, model_id: int) -> bytes:
+    return bytes(connection.execute(sa.select(schema.model.c.artifact).where(schema.model.c.id == model_id)).scalar_one())
+
+
+def find_fingerprint(connection: sa.Connection, pipeline: str, fingerprint: str) -> ModelVersion | None:
+    """The newest version that learned the same from the same."""
+    return _first(
+        connection,
+        sa.select(*_FIELDS)
+        .where(schema.model.c.pipeline == pipeline, schema.model.c.fingerprint == fingerprint)
+        .order_by(schema.model.c.version.desc()),
+    )
+
+
+def newest_trained(connection: sa.Connection, pipeline: str, *, night: datetime) -> ModelVersion | None:
+    """The version whose training night is the newest at or before `night`, promoted or not."""
+    return _first(
+        connection,
+        sa.select(*_FIELDS)
+        .where(schema.model.c.pipeline == pipeline, schema.model.c.trained_for <= night)
+        .order_by(schema.model.c.trained_for.desc(), schema.model.c.version.desc()),
+    )
+
+
+def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -> ModelVersion | None:
+    """The champion of the night that starts at `night`: of the moves that hold for it, to models that saw nothing past
+    its start (law 5), the one that holds from the latest night on, the newest move first."""
+    return _first(
+        connection,
+        sa.select(*_FIELDS)
+        .join(schema.alias_move, schema.alias_move.c.model == schema.model.c.id)
+        .where(
+            schema.alias_move.c.pipeline == pipeline,
+            schema.alias_move.c.alias == "champion",
+            schema.alias_move.c.effective_from <= night,
+            schema.model.c.trained_until <= night,
+        )
+        .order_by(schema.alias_move.c.effective_from.desc(), schema.alias_move.c.id.desc()),
+    )
+
+
+def _first(connection: sa.Connection, query: sa.Select[Any]) -> ModelVersion | None:
+    line = connection.execute(query.limit(1)).first()
+    return _version(line) if line else None
+
+
+def move_alias(
+    connection: sa.Connection,
+    pipeline: str,
+    alias: str,
+    *,
+    model: int,
+    previous: int | None,
+    effective_from: datetime,
+    who: str,
+    why: str,
+    evidence: Mapping[str, Any],
+) -> None:
+    """One line of the promotion journal; `effective_from` is the first night that the move holds for."""
+    connection.execute(
+        sa.insert(schema.alias_move).values(
+            pipeline=pipeline, alias=alias, model=model, previous=previous, effective_from=effective_from, who=who, why=why,
+            evidence=dict(evidence),
+        )
+    )  # fmt: skip

@@ -1,0 +1,191 @@
+"""Each pipeline's own tables and views: an inner schema for batches, a reading schema for everybody."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg2 import sql
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.errors import DefinitionError
+from domain.pipeline import Pipeline
+from domain.words import Task
+from store import schema
+from store.engine import driver_cursor, transaction
+
+POSTGRES_TYPES = {
+    "bool": "boolean",
+    "int": "bigint",
+    "float": "double precision",
+    "decimal": "numeric",
+    "text": "text",
+    "date": "date",
+    "timestamp": "timestamp with time zone",
+}
+_COLUMNS_OF = """
+    SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+
+def inner_schema(name: str) -> str:
+    """The schema that holds a pipeline's batches; stages alone see it."""
+    return f"overnight_{name}"
+
+
+def prediction_type(pipeline: Pipeline) -> str:
+    """A yes/no target predicts a boolean, a regression a number, any other classification the class as text."""
+    if pipeline.target.task is Task.REGRESSION:
+        return "double precision"
+    return "boolean" if pipeline.target.rule else "text"
+
+
+def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[str, Any]]) -> None:
+    """Records the definition and makes the pipeline's schemas, tables and views agree with it. Safe to repeat.
+
+    `owner` acts as overnight_owner. Columns are only ever added: raises DefinitionError when a column that batches
+    already hold has another type now.
+    """
+    definition = pipeline.model_dump(mode="json", by_alias=True)
+    definition["interval"]["timezone"] = str(pipeline.interval.timezone)
+    values = {
+        "name": pipeline.name,
+        "title": pipeline.title,
+        "owner": pipeline.owner,
+        "definition": definition,
+        "expectations": expectations,
+    }
+    with transaction(owner) as connection:
+        known = connection.execute(sa.select(schema.pipeline).where(schema.pipeline.c.name == pipeline.name)).mappings().first()
+        if known and all(known[column] == value for column, value in values.items()):
+            return
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": pipeline.name})
+        connection.execute(
+            insert(schema.pipeline)
+            .values(**values)
+            .on_conflict_do_update(index_elements=["name"], set_={**values, "registered_at": schema.now()})
+        )
+        _make_tables(connection, pipeline)
+        _make_views(connection, pipeline)
+
+
+def _execute(connection: sa.Connection, statement: sql.Composable) -> None:
+    with driver_cursor(connection) as cursor:
+        cursor.execute(statement)
+
+
+def _columns_of(connection: sa.Connection, table: str) -> dict[str, str]:
+    return {line.attname: line.format_type for line in connection.execute(sa.text(_COLUMNS_OF), {"table": table})}
+
+
+def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
+    inner = inner_schema(pipeline.name)
+    wanted = {name: POSTGRES_TYPES[column.type] for name, column in pipeline.columns.items()}
+    existing = _columns_of(connection, f"{inner}.landed")
+    if not existing:
+        _execute(connection, sql.SQL(_CREATE).format(
+            inner=sql.Identifier(inner),
+            landed=_declared(wanted),
+            key=_listed(pipeline.key),
+            key_columns=_declared({name: wanted[name] for name in pipeline.key}),
+            prediction=sql.SQL(prediction_type(pipeline)),
+        ))  # fmt: skip
+        return
+    for name, kind in wanted.items():
+        if name not in existing:
+            add = "ALTER TABLE {}.landed ADD COLUMN {} " + kind
+            _execute(connection, sql.SQL(add).format(sql.Identifier(inner), sql.Identifier(name)))
+        elif existing[name] != kind:
+            raise DefinitionError(
+                f"column {name!r} holds {existing[name]} in batches that are kept, so it cannot become {kind}; "
+                "give the new column another name",
+                where=f"deployments/{pipeline.name}/pipeline.yaml",
+            )
+
+
+def _make_views(connection: sa.Connection, pipeline: Pipeline) -> None:
+    inner = inner_schema(pipeline.name)
+    landed = [name for name in _columns_of(connection, f"{inner}.landed") if name != "batch_id"]
+    names = {
+        "name": sql.Literal(pipeline.name),
+        "reading": sql.Identifier(pipeline.name),
+        "inner": sql.Identifier(inner),
+        "landed": sql.SQL(", ").join(sql.SQL("l.{}").format(sql.Identifier(name)) for name in landed),
+        "same_key": sql.SQL(" AND ").join(
+            sql.SQL("l.{0} = p.{0}").format(sql.Identifier(name)) for name in pipeline.key
+        ),
+    }  # fmt: skip
+    _execute(connection, sql.SQL(_VIEWS).format(**names))
+
+
+def _declared(columns: dict[str, str]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.SQL("{} ").format(sql.Identifier(name)) + sql.SQL(kind) for name, kind in columns.items()
+    )  # fmt: skip
+
+
+def _listed(names: tuple[str, ...]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+_CREATE = """
+CREATE SCHEMA {inner};
+GRANT USAGE, CREATE ON SCHEMA {inner} TO overnight_writer;
+CREATE TABLE {inner}.landed (batch_id bigint NOT NULL, {landed}) PARTITION BY LIST (batch_id);
+CREATE UNIQUE INDEX landed_key ON {inner}.landed (batch_id, {key});
+CREATE TABLE {inner}.rejected (
+    batch_id bigint NOT NULL,
+    source text,              -- the file, as the source names it
+    line bigint,              -- counted from 1, the header included; none where rows have no place
+    column_name text,
+    value text,               -- shortened
+    rule text NOT NULL,       -- 'type', 'null', 'key', 'shape', or the expectation's name
+    reason text NOT NULL,     -- a sentence
+    row_text text             -- the row as it came, shortened
+) PARTITION BY LIST (batch_id);
+CREATE INDEX rejected_batch ON {inner}.rejected (batch_id, line);
+CREATE TABLE {inner}.predictions (
+    batch_id bigint NOT NULL, {key_columns},
+    prediction {prediction},
+    probability double precision,
+    model_version integer NOT NULL,
+    hindsight boolean NOT NULL DEFAULT false
+) PARTITION BY LIST (batch_id);
+CREATE UNIQUE INDEX predictions_key ON {inner}.predictions (batch_id, {key});
+GRANT SELECT ON ALL TABLES IN SCHEMA {inner} TO overnight_writer;
+"""
+
+# The trust line's columns come first, so that a contract that grows appends its columns and the views are replaced in place.
+_VIEWS = """
+CREATE SCHEMA IF NOT EXISTS {reading};
+GRANT USAGE ON SCHEMA {reading} TO overnight_reader, overnight_writer;
+CREATE OR REPLACE VIEW {reading}.published AS
+    SELECT r.interval_start, r.interval_end, r.batch, p.model_version, r.published_at, r.verdict, p.hindsight,
+        p.prediction, p.probability, {landed}
+    FROM reading.published r
+        JOIN {inner}.predictions p ON p.batch_id = r.batch
+        JOIN {inner}.landed l ON l.batch_id = r.input_batch AND {same_key}
+    WHERE r.pipeline = {name} AND r.kind = 'prediction';
+CREATE OR REPLACE VIEW {reading}.latest AS
+    SELECT * FROM {reading}.published WHERE interval_start = (
+        SELECT max(interval_start) FROM overnight.pointer WHERE pipeline = {name} AND kind = 'prediction');
+CREATE OR REPLACE VIEW {reading}.rejected AS
+    SELECT b.interval_start, b.interval_end, x.batch_id AS batch, x.source, x.line, x.column_name, x.value, x.rule, x.reason,
+        x.row_text
+    FROM {inner}.rejected x JOIN overnight.batch b ON b.id = x.batch_id;
+CREATE OR REPLACE FUNCTION {reading}.as_of(moment timestamptz) RETURNS SETOF {reading}.published
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT r.interval_start, r.interval_end, r.batch, p.model_version, r.at, v.outcome, p.hindsight,
+        p.prediction, p.probability, {landed}
+    FROM (SELECT DISTINCT ON (interval_start) * FROM overnight.publication
+            WHERE pipeline = {name} AND kind = 'prediction' AND at <= moment
+            ORDER BY interval_start, id DESC) r
+        JOIN overnight.batch b ON b.id = r.batch
+        JOIN {inner}.predictions p ON p.batch_id = r.batch
+        JOIN {inner}.landed l ON l.batch_id = b.input_batch AND {same_key}
+        LEFT JOIN LATERAL (SELECT outcome FROM overnight.verdict
+            WHERE batch = b.input_batch AND at <= moment ORDER BY id DESC LIMIT 1) v ON true
+$$;
+REVOKE ALL ON FUNCTION {reading}.as_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {reading}.as_of TO overnight_reader, overnight_writer;
+GRANT SELECT ON ALL TABLES IN SCHEMA {reading} TO overnight_reader, overnight_writer;
+"""

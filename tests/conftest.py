@@ -1,0 +1,145 @@
+"""Real Postgres for every test: one embedded server per session, one fresh database per test that asks for it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition, load_definition
+from infra.postgres import Postmaster, embedded_url, start_server, stop_server
+from infra.settings import SILENCE, Settings
+from store.engine import create_engine
+from store.migrate import migrate
+from store.pipelines import register
+
+os.environ.update(SILENCE)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postmaster]:
+    """The session's PostgreSQL server, with a migrated template database."""
+    folder = tmp_path_factory.mktemp("pg") / "postgres"
+    server = start_server(folder)
+    _execute(server, "CREATE DATABASE template_overnight")
+    migrate(embedded_url(server, database="template_overnight"))
+    yield server
+    stop_server(folder)
+
+
+def _execute(server: Postmaster, statement: str) -> None:
+    connection = psycopg2.connect(embedded_url(server, database="postgres"))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def database(server: Postmaster) -> Iterator[str]:
+    """The admin URL of an empty, migrated database of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE template_overnight")
+    yield embedded_url(server, database=name)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def role_url(server: Postmaster, database: str) -> Callable[[str], str]:
+    """The URL with which a role logs in as itself."""
+    name = database.rsplit("/", 1)[1].split("?")[0]
+    return lambda role: embedded_url(server, user=f"overnight_{role}", database=name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str, role_url: Callable[[str], str]) -> Settings:
+    """Settings of a home of this test's own, on the test's database."""
+    return Settings(
+        home=tmp_path / "home",
+        deployments=tmp_path / "deployments",
+        data=tmp_path / "data",
+        database_url=database,
+        writer_url=role_url("writer"),
+        reader_url=role_url("reader"),
+    )
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[sa.Engine]:
+    engine = create_engine(database, role="owner")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def writer(role_url: Callable[[str], str]) -> Iterator[sa.Engine]:
+    engine = create_engine(role_url("writer"), role="writer")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def reader(role_url: Callable[[str], str]) -> Iterator[sa.Engine]:
+    engine = create_engine(role_url("reader"), role="reader")
+    yield engine
+    engine.dispose()
+
+
+# A small pipeline of the tests' own: shops that will or will not sell out.
+SHOPS = """
+name: shops
+title: Will this shop sell out today?
+interval: {every: day, timezone: Europe/Berlin, from: 2024-01-01}
+source: {kind: csv, path: "{data}/shops/{start:%Y-%m-%d}.csv"}
+columns:
+  shop: {type: text, key: true}
+  opened: {type: timestamp, time: true}
+  region: {type: text}
+  stock: {type: int}
+  price: {type: float, null: true}
+  left_over: {type: float, null: true}
+rejects: {at_most: 10%}
+target: {column: left_over, as: "left_over < 1", task: classification}
+features: {numeric: [stock, price], categorical: [region], datetime: [opened]}
+model: {estimator: sklearn.ensemble.HistGradientBoostingClassifier, params: {max_iter: 20}, min_intervals: 2, holdout: 1 day}
+"""
+SHOPS_EXPECTATIONS = """
+- {expect: column_values_to_be_between, column: stock, min_value: 0, max_value: 1000, severity: critical, mostly: 0.9}
+- {expect: column_values_to_not_be_null, column: region}
+"""
+
+
+@pytest.fixture
+def shops(settings: Settings, owner: sa.Engine) -> Definition:
+    """The pipeline `shops`, written to this test's deployments folder and registered."""
+    folder = settings.deployments / "shops"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.yaml").write_text(SHOPS)
+    (folder / "expectations.yaml").write_text(SHOPS_EXPECTATIONS)
+    definition = load_definition(settings.deployments, "shops")
+    register(owner, definition.pipeline, expectations=list(definition.expectations))
+    return definition
+
+
+@pytest.fixture
+def write_day(settings: Settings) -> Callable[..., Path]:
+    """Writes one day of shops, the same rows each time for the same day; `change` edits the lines of text."""
+    import random
+
+    def write(day: str, rows: int = 60, change: Callable[[list[str]], list[str]] | None = None) -> Path:
+        chance = random.Random(day)
+        lines = ["shop,opened,region,stock,price,left_over"]
+        for number in range(rows):
+            stock = chance.randint(0, 100)
+            left = max(0, stock - chance.randint(20, 80))
+            region = chance.choice(["north", "south", "east"])
+            lines.append(f"s{number:03d},{day} 0{7 + number % 3}:00:00,{region},{stock},{chance.random() * 9:.2f},{left}")
+        path = settings.data_folder / "shops" / f"{day}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(change(lines) if change else lines) + "\n")
+        return path
+
+    return write
