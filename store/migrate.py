@@ -45,6 +45,10 @@ def _create_roles(connection: sa.Connection) -> None:
     connection.execute(
         sa.text("DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO overnight_owner', current_database()); END $$")
     )
+    # Validation looks at a batch through a temporary view, which ends with its session whatever happens to the process.
+    connection.execute(
+        sa.text("DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO overnight_writer', current_database()); END $$")
+    )
 
 
 def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:

@@ -43,6 +43,8 @@ def database(server: Postmaster) -> Iterator[str]:
     """The admin URL of an empty, migrated database of this test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE template_overnight")
+    _execute(server, f"GRANT CREATE ON DATABASE {name} TO overnight_owner")  # a template's own grants are not copied
+    _execute(server, f"GRANT TEMPORARY ON DATABASE {name} TO overnight_writer")
     yield embedded_url(server, database=name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
