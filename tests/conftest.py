@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition, load_definition
 from infra.postgres import Postmaster, embedded_url, start_server, stop_server
 from infra.settings import SILENCE, Settings
-from store.engine import create_engine
+from store.engine import create_engine, parse_url
 from store.migrate import migrate
 from store.pipelines import register
 
@@ -52,7 +52,7 @@ def database(server: Postmaster) -> Iterator[str]:
 @pytest.fixture
 def role_url(server: Postmaster, database: str) -> Callable[[str], str]:
     """The URL with which a role logs in as itself."""
-    name = database.rsplit("/", 1)[1].split("?")[0]
+    name = parse_url(database).database or ""
     return lambda role: embedded_url(server, user=f"overnight_{role}", database=name)
 
 
