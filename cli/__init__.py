@@ -1,0 +1,1 @@
+"""The `overnight` command: reads arguments, calls what does the work, prints what it said."""

@@ -7,6 +7,14 @@
 -- What must hold after a kill at any instruction is held by the functions at the end, which run as the owner: sealing a
 -- batch takes it away from the writer, and only `publish` moves a pointer.
 
+-- Everybody may make large objects in Postgres, readers included, unless this is taken away (by a superuser).
+DO $$ BEGIN
+    REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea)
+        FROM PUBLIC;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'readers keep the right to make large objects, because the migration does not run as a superuser';
+END $$;
+
 CREATE SCHEMA overnight AUTHORIZATION overnight_owner;
 CREATE SCHEMA reading AUTHORIZATION overnight_owner;
 GRANT USAGE ON SCHEMA overnight TO overnight_writer;

@@ -1,0 +1,214 @@
+"""Commands that read the ledger: `status`, `runs`, `batches`, `models`. All take --json."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+
+from cli.nights import Json, Name
+from cli.show import out, print_json, print_table, say, styled
+from domain.errors import UsageError
+from domain.interval import Calendar, Interval
+from domain.pipeline import Pipeline
+from domain.trust import Freshness, judge_freshness
+from infra.postgres import database_url, ensure_database
+from infra.settings import load_settings
+from store import listing
+from store.engine import create_engine, transaction
+from store.migrate import migrate
+
+MaybeName = Annotated[str | None, typer.Argument(help="A pipeline; none: all of them.")]
+Night = Annotated[str | None, typer.Option("--interval", help="One night only, such as 2013-02-01.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most this many, the newest.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    app.command("status")(status)
+    app.command("runs")(runs)
+    app.command("batches")(batches)
+    app.command("models")(models)
+
+
+@contextmanager
+def _ledger() -> Iterator[sa.Connection]:
+    """A reader's connection; the schema is made first if this is a new database."""
+    settings = load_settings()
+    migrate(ensure_database(settings))
+    engine = create_engine(database_url(settings, role="reader"), role="reader", pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _pipeline(connection: sa.Connection, name: str) -> Pipeline:
+    known = listing.list_pipelines(connection, pipeline=name)
+    if not known:
+        raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
+    return Pipeline.model_validate(known[0]["definition"])
+
+
+def _start(calendar: Calendar, interval: str | None) -> datetime | None:
+    return calendar.named(interval).start if interval else None
+
+
+def _freshness(pipeline: Pipeline, newest: datetime | None) -> Freshness:
+    calendar = pipeline.calendar
+    return judge_freshness(
+        calendar=calendar,
+        deadline=pipeline.publish.deadline,
+        newest_published=calendar.containing(newest) if newest else None,
+        now=datetime.now(UTC),
+    )
+
+
+def status(name: MaybeName = None, as_json: Json = False) -> None:
+    """How each pipeline stands: its newest published night, whether readers still wait, and why.
+
+    Example: overnight status
+    """
+    with _ledger() as ledger:
+        lines = listing.list_pipelines(ledger, pipeline=name)
+        quality = {line["name"]: listing.list_quality(ledger, pipeline=line["name"]) for line in lines}
+    if name and not lines:
+        raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
+    if not lines:
+        say("no pipeline has run yet; next: overnight demo, or overnight run NAME")
+    standings = [_standing(line, quality[line["name"]]) for line in lines]
+    for standing in standings:
+        print_json(standing) if as_json else _print_standing(standing)
+
+
+def _standing(line: dict[str, Any], quality: listing.Rows) -> dict[str, Any]:
+    pipeline = Pipeline.model_validate(line["definition"])
+    label = pipeline.calendar.label
+    fresh = _freshness(pipeline, line["newest_start"])
+
+    def named(start: datetime | None) -> str | None:
+        return label(pipeline.calendar.containing(start)) if start else None
+
+    newest = [q for q in quality if q["metric"] == pipeline.model.metric][-1:]
+    return {
+        "pipeline": line["name"],
+        "title": line["title"],
+        "nights_published": line["nights_published"],
+        "newest_published": named(line["newest_start"]),
+        "fresh": fresh.fresh,
+        "late_since": fresh.late_since.isoformat() if fresh.late_since else None,
+        "due": label(fresh.due) if fresh.due else None,
+        "newest_night": named(line["night_start"]),
+        "state": line["state"] or "never",
+        "reason": line["reason"] or "",
+        "quality": newest[0] if newest else None,
+    }
+
+
+def _print_standing(standing: dict[str, Any]) -> None:
+    fresh = "fresh" if standing["fresh"] else "late"
+    out.print(f"[bold]{standing['pipeline']}[/]  {styled(fresh)}  {standing['title']}")
+    newest = standing["newest_published"] or "none yet"
+    out.print(f"  newest published  {newest} ({standing['nights_published']} nights in all)")
+    if standing["late_since"]:
+        since = datetime.fromisoformat(standing["late_since"])
+        out.print(f"  late since        {since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due")
+    out.print(f"  newest night      {standing['newest_night'] or '-'}: {styled(standing['state'])}, {standing['reason'] or '-'}")
+    if standing["quality"]:
+        q = standing["quality"]
+        out.print(f"  realised          {q['metric']} {q['value']:.3f}, dummy {q['dummy']:.3f}, on {q['rows']:,} rows")
+
+
+def runs(
+    name: MaybeName = None,
+    interval: Night = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed, crashed or were held.")] = False,
+    limit: Limit = 40,
+    as_json: Json = False,
+) -> None:
+    """Runs, newest last, with the seconds of each stage.
+
+    Example: overnight runs flights --failed
+    """
+    if interval and not name:
+        raise UsageError("--interval needs the pipeline whose calendar it belongs to", hint="overnight runs NAME --interval …")
+    with _ledger() as ledger:
+        start = _start(_pipeline(ledger, name).calendar, interval) if name else None
+        lines = listing.list_runs(ledger, pipeline=name, start=start, failed=failed, limit=limit)
+        calendars = {n: _pipeline(ledger, n).calendar for n in {line["pipeline"] for line in lines}}
+    if as_json:
+        for line in lines:
+            print_json(line)
+        return
+    print_table(
+        f"{len(lines)} runs",
+        ["run", "pipeline", "night", "state", "s", "where the time went", "reason"],
+        [
+            (
+                line["run"], line["pipeline"], _label(calendars[line["pipeline"]], line), styled(line["state"]), line["seconds"],
+                " ".join(f"{stage} {seconds}" for stage, seconds in line["stages"].items()), line["reason"],
+            )
+            for line in lines
+        ],
+        numbers=["run", "s"],
+    )  # fmt: skip
+
+
+def _label(calendar: Calendar, line: dict[str, Any]) -> str:
+    return calendar.label(Interval(line["interval_start"], line["interval_end"]))
+
+
+def batches(name: Name, interval: Night = None, limit: Limit = 40, as_json: Json = False) -> None:
+    """Batches, newest last: what each holds, and which of them readers see.
+
+    Example: overnight batches flights --interval 2013-01-20
+    """
+    with _ledger() as ledger:
+        calendar = _pipeline(ledger, name).calendar
+        lines = listing.list_batches(ledger, pipeline=name, start=_start(calendar, interval), limit=limit)
+    if as_json:
+        for line in lines:
+            print_json(line)
+        return
+    print_table(
+        f"{name}: {len(lines)} batches",
+        ["batch", "kind", "night", "rows", "rejected", "model", "verdict", "readers", "content"],
+        [
+            (
+                line["batch"], line["kind"], _label(calendar, line), f"{line['rows']:,}", f"{line['rejected']:,}",
+                line["model"], line["verdict"] or line["state"], "see it" if line["published"] else "",
+                (line["content_hash"] or "")[:8],
+            )
+            for line in lines
+        ],
+        numbers=["batch", "rows", "rejected", "model"],
+    )  # fmt: skip
+
+
+def models(name: Name, as_json: Json = False) -> None:
+    """Model versions: what each learned from, how it was judged, and since which night it is champion.
+
+    Example: overnight models flights
+    """
+    with _ledger() as ledger:
+        pipeline = _pipeline(ledger, name)
+        lines = listing.list_models(ledger, pipeline=name)
+    if as_json:
+        for line in lines:
+            print_json(line)
+        return
+    label = pipeline.calendar.label
+    print_table(
+        f"{name}: {len(lines)} models",
+        ["version", "trained for", "rows", "champion from", "why"],
+        [
+            (
+                line["version"], label(pipeline.calendar.containing(line["trained_for"])), f"{line['rows']:,}",
+                label(pipeline.calendar.containing(line["champion_from"])) if line["champion_from"] else "never", line["why"],
+            )
+            for line in lines
+        ],
+        numbers=["version", "rows"],
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""The entry point: the commands, and the one place where an error becomes a sentence and an exit code."""
+
+import logging
+import os
+import sys
+
+import typer
+
+from cli import house, listing, nights
+from cli.show import say
+from domain.errors import OvernightError
+
+app = typer.Typer(
+    name="overnight",
+    help="Every night, from a table to predictions that everyone can read and trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for module in (house, nights, listing):
+    module.add_commands(app)
+
+
+def main() -> None:
+    """Runs a command; exit codes are in `domain.errors`. `OVERNIGHT_DEBUG=1` shows the traceback behind a sentence."""
+    logging.basicConfig(level=os.environ.get("OVERNIGHT_LOG", "ERROR").upper(), format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except OvernightError as error:
+        if os.environ.get("OVERNIGHT_DEBUG"):
+            raise
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

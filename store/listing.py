@@ -1,0 +1,93 @@
+"""What operators ask of the ledger: lists of plain rows, newest last, for the command line."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+Rows = Sequence[dict[str, Any]]
+
+_PIPELINES = """
+SELECT p.name, p.title, p.definition,
+    (SELECT max(interval_start) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS newest_start,
+    (SELECT count(*) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS nights_published,
+    n.interval_start AS night_start, n.state, n.reason
+FROM reading.pipeline p
+    LEFT JOIN LATERAL (SELECT * FROM reading.night n WHERE n.pipeline = p.name ORDER BY interval_start DESC LIMIT 1) n ON true
+WHERE CAST(:pipeline AS text) IS NULL OR p.name = :pipeline ORDER BY p.name
+"""
+
+_RUNS = """
+SELECT * FROM (
+    SELECT r.id AS run, r.pipeline, r.interval_start, r.interval_end, r.state, r.reason, r.trigger, r.input_batch,
+        r.prediction_batch, m.version AS model, r.started_at, r.ended_at,
+        round(extract(epoch FROM r.ended_at - r.started_at)::numeric, 2)::float8 AS seconds,
+        coalesce((SELECT json_object_agg(stage, seconds ORDER BY first) FROM (
+            SELECT s.stage, min(s.id) AS first, round(sum(extract(epoch FROM s.ended_at - s.started_at))::numeric, 2)::float8
+            AS seconds FROM reading.stage_run s WHERE s.run = r.id GROUP BY s.stage) t), '{}') AS stages
+    FROM reading.run r LEFT JOIN reading.model m ON m.id = r.model
+    WHERE (CAST(:pipeline AS text) IS NULL OR r.pipeline = :pipeline)
+        AND (CAST(:start AS timestamptz) IS NULL OR r.interval_start = :start)
+        AND (NOT :failed OR r.state IN ('failed', 'crashed', 'held'))
+    ORDER BY r.id DESC LIMIT :limit
+) newest ORDER BY run
+"""
+
+_BATCHES = """
+SELECT * FROM (
+    SELECT b.id AS batch, b.kind, b.pipeline, b.interval_start, b.interval_end, b.state, b.rows, b.rejected, b.content_hash,
+        b.input_batch, m.version AS model, b.hindsight, b.run, b.sealed_at,
+        EXISTS (SELECT FROM reading.published x WHERE x.batch = b.id) AS published,
+        (SELECT outcome FROM reading.verdict v WHERE v.batch = coalesce(b.input_batch, b.id)
+            ORDER BY v.id DESC LIMIT 1) AS verdict
+    FROM reading.batch b LEFT JOIN reading.model m ON m.id = b.model
+    WHERE b.pipeline = :pipeline AND (CAST(:start AS timestamptz) IS NULL OR b.interval_start = :start)
+    ORDER BY b.id DESC LIMIT :limit
+) newest ORDER BY batch
+"""
+
+_MODELS = """
+SELECT m.version, m.trained_for, m.trained_from, m.trained_until, m.rows, m.task, m.metrics, m.sha256, m.created_at,
+    a.effective_from AS champion_from, a.why
+FROM reading.model m
+    LEFT JOIN LATERAL (SELECT effective_from, why FROM reading.alias_move a
+        WHERE a.model = m.id AND a.alias = 'champion' ORDER BY a.id DESC LIMIT 1) a ON true
+WHERE m.pipeline = :pipeline ORDER BY m.version
+"""
+
+_QUALITY = """
+SELECT interval_start, model_version, metric, value, dummy, rows FROM reading.quality
+WHERE pipeline = :pipeline ORDER BY interval_start, metric
+"""
+
+
+def _rows(connection: sa.Connection, query: str, **values: object) -> Rows:
+    return [dict(line) for line in connection.execute(sa.text(query), values).mappings()]
+
+
+def list_pipelines(connection: sa.Connection, *, pipeline: str | None = None) -> Rows:
+    """Each registered pipeline with its definition, its newest published night and how its newest night stands."""
+    return _rows(connection, _PIPELINES, pipeline=pipeline)
+
+
+def list_runs(
+    connection: sa.Connection, *, pipeline: str | None, start: datetime | None, failed: bool, limit: int
+) -> Rows:  # fmt: skip
+    """Runs with the seconds of each stage; `failed` keeps those that failed, crashed or were held."""
+    return _rows(connection, _RUNS, pipeline=pipeline, start=start, failed=failed, limit=limit)
+
+
+def list_batches(connection: sa.Connection, *, pipeline: str, start: datetime | None, limit: int) -> Rows:
+    """Batches of both kinds, with the verdict on their input and whether readers see them."""
+    return _rows(connection, _BATCHES, pipeline=pipeline, start=start, limit=limit)
+
+
+def list_models(connection: sa.Connection, *, pipeline: str) -> Rows:
+    """Model versions with what was measured when they were trained, and since which night each is champion."""
+    return _rows(connection, _MODELS, pipeline=pipeline)
+
+
+def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:
+    """Realised quality: one row per published night and metric, beside the dummy's."""
+    return _rows(connection, _QUALITY, pipeline=pipeline)
