@@ -2,7 +2,8 @@
 
     OvernightError                      a sentence, a place, and the command that helps
     ├── Retryable                       the machine's fault: trying again may help
-    │   └── DatabaseUnavailable         1
+    │   ├── DatabaseUnavailable         1
+    │   └── OrchestratorUnavailable     1
     └── Final                           trying again gives the same answer
         ├── UsageError                  2  the command line or the settings
         │   └── DefinitionError         2  pipeline.yaml, expectations.yaml, features.py
@@ -57,6 +58,10 @@ class Retryable(OvernightError):
 
 class DatabaseUnavailable(Retryable):
     """Postgres is away, restarting, full, or read-only."""
+
+
+class OrchestratorUnavailable(Retryable):
+    """Prefect's server does not answer, or does not come up."""
 
 
 class Final(OvernightError):

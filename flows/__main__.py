@@ -1,0 +1,84 @@
+"""`python -m flows nightly|backfill …`: takes nights in this process and shows them on the Prefect server that runs.
+
+Progress goes to stderr. With --json, stdout has one JSON object a night, as each night ends.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from domain.errors import EXIT_FAILED, OvernightError
+from domain.report import NightReport
+from infra.prefect_api import need_server
+from infra.prefect_home import prefect_environment
+from infra.settings import Settings, load_settings
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("overnight").setLevel(logging.INFO)
+    try:
+        _face_the_server(load_settings())
+        return _run(arguments)
+    except OvernightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
+    commands = parser.add_subparsers(dest="flow", required=True)
+    nightly = commands.add_parser("nightly", help="one night")
+    nightly.add_argument("--interval", help="the night; without it, the newest that has ended")
+    backfill = commands.add_parser("backfill", help="many nights, oldest first")
+    backfill.add_argument("--from", dest="start", required=True, help="the first night")
+    backfill.add_argument("--to", dest="end", required=True, help="the last night")
+    for command in (nightly, backfill):
+        command.add_argument("pipeline")
+        command.add_argument("--json", action="store_true", help="one JSON object a night on stdout")
+    return parser
+
+
+def _face_the_server(settings: Settings) -> None:
+    """Sets Prefect up for this process, before anything imports it: Prefect reads its settings from the environment."""
+    os.environ.update(prefect_environment(settings, url=need_server(settings)))
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.backfill import backfill
+    from flows.nightly import nightly
+    from flows.outcome import listening, outcome_of
+
+    def listen(report: NightReport, number: int, total: int) -> None:
+        if arguments.json:
+            print(json.dumps(report.to_json() | {"number": number, "of": total}, default=str), flush=True)
+
+    # A heartbeat is for runs that a worker started; ours would cost a second to stop.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):
+        if arguments.flow == "nightly":
+            state: Any = nightly(arguments.pipeline, arguments.interval, return_state=True)
+        else:
+            state = backfill(arguments.pipeline, arguments.start, arguments.end, return_state=True)
+    return _exit_code(outcome_of(state))
+
+
+def _exit_code(outcome: object) -> int:
+    from flows.outcome import worst_exit_code
+
+    if isinstance(outcome, OvernightError):
+        print(outcome, file=sys.stderr)
+        return outcome.exit_code
+    if isinstance(outcome, NightReport):
+        return outcome.exit_code
+    return worst_exit_code(outcome) if isinstance(outcome, list) else EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

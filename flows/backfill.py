@@ -1,0 +1,27 @@
+"""`backfill`: many nights of one pipeline, oldest first."""
+
+from prefect import flow
+
+from deployments.catalogue import load_definition
+from domain.report import NightReport
+from flows.nights import take_nights
+from flows.occasion import name_backfill
+from flows.outcome import told_as_state
+from infra.settings import load_settings
+
+
+# `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
+@flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
+@told_as_state
+def backfill(pipeline: str, start: str, end: str) -> list[NightReport]:
+    """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
+
+    Args:
+        pipeline: the name of a folder under deployments/
+        start: the first night, such as 2013-01-01
+        end: the last night, such as 2013-02-04
+    """
+    definition = load_definition(load_settings().deployments, pipeline)
+    calendar = definition.pipeline.calendar
+    nights = list(calendar.between(calendar.named(start), calendar.named(end)))
+    return take_nights(definition, nights, trigger="backfill")

@@ -1,0 +1,30 @@
+"""`nightly`: one pipeline, one night."""
+
+from prefect import flow
+
+from domain.report import NightReport
+from flows.artifacts import show_night
+from flows.occasion import choose_interval, holder, name_night, scheduled_moment, trigger
+from flows.outcome import tell, told_as_state
+from flows.stages import stage_tasks
+from infra.settings import load_settings
+from tasks.night import take_night
+from tasks.prepare import prepare
+
+
+@flow(name="nightly", flow_run_name=name_night, persist_result=False)
+@told_as_state
+def nightly(pipeline: str, interval: str | None = None) -> NightReport:
+    """Takes `pipeline` through its night.
+
+    Args:
+        pipeline: the name of a folder under deployments/
+        interval: the night, such as 2013-01-20; without it, the one that the schedule's tick is for
+    """
+    settings = load_settings()
+    (definition,) = prepare(settings, pipeline)
+    night = choose_interval(definition, interval, moment=scheduled_moment())
+    report = take_night(definition, night, settings, trigger=trigger(), call=stage_tasks(settings), holder=holder())
+    show_night(definition, report, settings)
+    tell(definition, report)
+    return report

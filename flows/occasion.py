@@ -1,0 +1,104 @@
+"""Why, when and as whom a flow run runs: what Prefect knows of it, read once at the flow's edge."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+
+from deployments.catalogue import Definition, load_definition
+from domain.errors import OvernightError, UsageError
+from domain.interval import Interval
+from infra.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A flow run that another one makes: for which purpose, and as which of how many."""
+
+    trigger: str
+    number: int
+    total: int
+
+
+_errand: ContextVar[Errand | None] = ContextVar("errand", default=None)
+
+
+def scheduled_moment() -> datetime:
+    """The tick of the schedule that this run answers, however late it starts; for a manual run, when it was asked for."""
+    moment = flow_run.get_scheduled_start_time()
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def choose_interval(definition: Definition, name: str | None, *, moment: datetime) -> Interval:
+    """The interval that is asked for by name, or the newest one that had ended by `moment`.
+
+    Raises UsageError when the name is none, or nothing has ended yet.
+    """
+    calendar = definition.pipeline.calendar
+    if name is not None:
+        return calendar.named(name)
+    interval = calendar.before(moment)
+    if interval is None:
+        raise UsageError(
+            f"no interval of {definition.pipeline.name} has ended by {moment:%Y-%m-%d %H:%M} UTC",
+            hint=f"overnight run {definition.pipeline.name} --interval {calendar.origin}",
+        )
+    return interval
+
+
+def is_scheduled() -> bool:
+    """Whether the schedule made this run, and nobody asked for it."""
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.auto_scheduled)
+
+
+def trigger() -> str:
+    """What the ledger says of why the run began: command, schedule, catch-up or backfill."""
+    errand = _errand.get()
+    if errand is not None:
+        return errand.trigger
+    return "schedule" if is_scheduled() else "command"
+
+
+def place() -> tuple[int, int]:
+    """Which of how many nights this is."""
+    errand = _errand.get()
+    return (errand.number, errand.total) if errand else (1, 1)
+
+
+@contextmanager
+def on_errand(trigger: str, *, number: int, total: int) -> Iterator[None]:
+    """Flow runs that begin inside were made by another one, and say so."""
+    token = _errand.set(Errand(trigger, number, total))
+    try:
+        yield
+    finally:
+        _errand.reset(token)
+
+
+def holder() -> dict[str, Any]:
+    """What the ledger's line adds, so that a dead run is found on both sides."""
+    return {"pid": os.getpid(), "prefect_flow_run": str(flow_run.get_id())}
+
+
+def name_night() -> str:
+    """`flights 2013-01-20`. Never raises: a wrong pipeline or interval gets its sentence from the run itself."""
+    given = flow_run.get_parameters()
+    pipeline, interval = str(given.get("pipeline")), given.get("interval")
+    try:
+        definition = load_definition(load_settings().deployments, pipeline)
+        chosen = choose_interval(definition, interval, moment=scheduled_moment())
+        return f"{pipeline} {definition.pipeline.calendar.label(chosen)}"
+    except OvernightError:
+        return f"{pipeline} {interval or ''}".strip()
+
+
+def name_backfill() -> str:
+    given = flow_run.get_parameters()
+    return f"{given.get('pipeline')} {given.get('start')} to {given.get('end')}"

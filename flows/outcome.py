@@ -1,0 +1,98 @@
+"""How a night's end looks in Prefect: held is completed and says so, a failure is our sentence and no traceback."""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from deployments.catalogue import Definition
+from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
+from domain.report import NightReport
+from domain.words import RunState
+from flows.occasion import place
+
+log = logging.getLogger("overnight.night")
+P = ParamSpec("P")
+Told = TypeVar("Told", NightReport, list[NightReport])
+Listener = Callable[[NightReport, int, int], None]
+_NAMES = {RunState.HELD: "Held", RunState.SKIPPED: "Nothing to do", RunState.PUBLISHED: "Published"}
+
+
+def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
+    """Turns what a flow reports, or the OvernightError that it met, into the state that Prefect shows.
+
+    The state's data, which stays in this process, is the report, the list of reports, or the error.
+    """
+
+    @functools.wraps(take)
+    def told(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        try:
+            outcome = take(*args, **kwargs)
+        except OvernightError as error:
+            return Failed(message=str(error), data=error)
+        return state_of_nights(outcome) if isinstance(outcome, list) else state_of_night(outcome)
+
+    del told.__annotations__["return"]  # Prefect would build a model for it
+    return told
+
+
+def state_of_night(report: NightReport) -> State[NightReport]:
+    if report.state in _NAMES:
+        return Completed(name=_NAMES[report.state], message=report.reason, data=report)
+    return Failed(message=report.reason, data=report)
+
+
+def state_of_nights(reports: Sequence[NightReport]) -> State[list[NightReport]]:
+    """A backfill completes when no night failed; held nights are named in its message and are no failure of its own."""
+    failed = any(report.state not in _NAMES for report in reports)
+    return (Failed if failed else Completed)(message=summarise(reports), data=list(reports))
+
+
+def summarise(reports: Sequence[NightReport]) -> str:
+    """`35 nights: 33 published, 1 held, 1 failed`."""
+    if not reports:
+        return "nothing to do: every night of the range is done"
+    states = [str(report.state) for report in reports]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return f"{len(reports)} night{'s' if len(reports) > 1 else ''}: {counts}"
+
+
+def outcome_of(state: State[Any]) -> Any:
+    """The report, the reports or the error behind a state of this process; None when Prefect ended the run itself."""
+    record = state.data
+    return getattr(record, "result", record)
+
+
+def worst_exit_code(reports: Sequence[NightReport]) -> int:
+    """Of several nights: an own failure first, then the other failures, then held."""
+    codes = {report.exit_code for report in reports} - {EXIT_DONE}
+    return EXIT_FAILED if EXIT_FAILED in codes else max(codes, key=lambda code: (code != EXIT_HELD, code), default=EXIT_DONE)
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Calls `listener(report, number, total)` as each night ends inside."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(definition: Definition, report: NightReport) -> None:
+    """Says how a night went, to the log that people and Prefect read and to whoever listens."""
+    number, total = place()
+    which = f"{number} of {total}: " if total > 1 else ""
+    label = definition.pipeline.calendar.label(report.interval)
+    log.info("%s%s %s: %s, %s", which, report.pipeline, label, report.state, report.reason)
+    listener = _listener.get()
+    if listener is not None:
+        listener(report, number, total)

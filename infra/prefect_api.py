@@ -1,0 +1,255 @@
+"""A thin client of Prefect's REST API, for processes that must not pay for importing Prefect: the command line, the
+supervisor, the recovery."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic, sleep
+from typing import Any, Literal
+
+import httpx
+
+from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OrchestratorUnavailable, UsageError
+from infra.prefect_home import noted_server
+from infra.settings import Settings
+
+FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+POOL = "overnight"
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRun:
+    """One run as Prefect tells it. `process` is `host:pid` of the process a worker started for it, if one did."""
+
+    id: str
+    name: str
+    state: str
+    state_name: str
+    message: str
+    deployment: str | None
+    parameters: Mapping[str, Any]
+    process: str | None
+    began: datetime | None
+    url: str
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def exit_code(self) -> int:
+        """As far as Prefect knows: held nights are completed there, under a name of their own."""
+        if self.state != "COMPLETED":
+            return EXIT_FAILED
+        return EXIT_HELD if self.state_name == "Held" else EXIT_DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    at: datetime
+    level: int
+    text: str
+
+
+class PrefectApi:
+    """Talks to one server. Every method raises OrchestratorUnavailable when it does not answer as it should."""
+
+    def __init__(self, url: str, *, timeout: float = 15.0) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> "PrefectApi":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def is_healthy(self) -> bool:
+        try:
+            return self._client.get("/health", timeout=3).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _call(self, method: Literal["GET", "POST", "PATCH", "DELETE"], path: str, body: object = None) -> Any:
+        try:
+            answer = self._client.request(method, path, json=body)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            answer.raise_for_status()
+            return answer.json() if answer.content else {}
+        except (httpx.HTTPError, ValueError) as error:
+            raise OrchestratorUnavailable(
+                f"Prefect's server at {self.url} does not answer as it should ({str(error).splitlines()[0]})",
+                hint="overnight doctor",
+            ) from error
+
+    def _flow_run(self, found: Mapping[str, Any]) -> FlowRun:
+        return _flow_run(found, self.url)
+
+    def find_deployment(self, pipeline: str) -> Deployment | None:
+        """The deployment `nightly/<pipeline>`."""
+        found = self._call("GET", f"/deployments/name/nightly/{pipeline}")
+        return Deployment(found["id"], found["name"]) if found else None
+
+    def deployments(self) -> list[Deployment]:
+        """Every deployment of the flow `nightly`."""
+        body = {"flows": {"name": {"any_": ["nightly"]}}, "limit": 200}
+        return [Deployment(one["id"], one["name"]) for one in self._call("POST", "/deployments/filter", body)]
+
+    def delete_deployment(self, deployment: Deployment) -> None:
+        self._call("DELETE", f"/deployments/{deployment.id}")
+
+    def create_run(self, pipeline: str, *, interval: str | None = None, key: str | None = None) -> FlowRun:
+        """Asks for one night, through the worker. The same `key` gives the same run again.
+
+        Raises UsageError when the pipeline is not deployed.
+        """
+        deployment = self.find_deployment(pipeline)
+        if deployment is None:
+            raise UsageError(f"Prefect knows no deployment nightly/{pipeline}", hint="overnight up")
+        body: dict[str, Any] = {"parameters": {"pipeline": pipeline, "interval": interval}, "state": {"type": "SCHEDULED"}}
+        if key is not None:
+            body["idempotency_key"] = key
+        return self._flow_run(self._call("POST", f"/deployments/{deployment.id}/create_flow_run", body))
+
+    def read_run(self, run_id: str) -> FlowRun:
+        """Raises UsageError when the server knows no such run."""
+        found = self._call("GET", f"/flow_runs/{run_id}")
+        if found is None:
+            raise UsageError(f"Prefect knows no flow run {run_id}", hint="overnight runs")
+        return self._flow_run(found)
+
+    def unfinished_runs(self) -> list[FlowRun]:
+        """Every run that Prefect believes to be on its way, of any flow."""
+        body = {"flow_runs": {"state": {"type": {"any_": list(UNFINISHED)}}}, "limit": 200}
+        return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
+
+    def scheduled_runs(self, deployment: Deployment) -> list[FlowRun]:
+        """The runs that the schedule has written ahead."""
+        body = {
+            "deployments": {"id": {"any_": [deployment.id]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "limit": 200,
+        }
+        return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
+
+    def read_logs(self, run_id: str, *, offset: int = 0) -> list[LogLine]:
+        """The lines after the first `offset`, oldest first."""
+        body = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC", "offset": offset, "limit": 200}
+        lines = self._call("POST", "/logs/filter", body)
+        return [LogLine(_moment(line["timestamp"]) or datetime.now(UTC), line["level"], line["message"]) for line in lines]
+
+    def follow(self, run_id: str, *, every: float = 0.5, timeout: float | None = None) -> Iterator[FlowRun | LogLine]:
+        """Each change of state and each line of log, as they come, until the run has ended.
+
+        Raises OrchestratorUnavailable when `timeout` seconds pass first, or the server stays away for a minute.
+        """
+        began = answered = monotonic()
+        seen, offset = "", 0
+        while True:
+            try:
+                run = self.read_run(run_id)
+                lines = self.read_logs(run_id, offset=offset)
+                answered = monotonic()
+            except OrchestratorUnavailable:
+                if monotonic() - answered > 60:
+                    raise
+                sleep(every)
+                continue
+            offset += len(lines)
+            yield from lines
+            if run.state_name != seen:
+                seen = run.state_name
+                yield run
+            if run.is_final and not lines:
+                return
+            if timeout is not None and monotonic() - began > timeout:
+                raise OrchestratorUnavailable(f"run {run.name} is still {run.state_name} after {timeout:.0f} s")
+            sleep(every)
+
+    def cancel(self, run_id: str) -> None:
+        """Asks for a clean end: the worker stops the process, which closes its line in the ledger."""
+        self.set_state(run_id, "CANCELLING", message="cancelled by hand", force=False)
+
+    def set_state(self, run_id: str, state: str, *, message: str, name: str | None = None, force: bool = True) -> None:
+        body = {"state": {"type": state, "name": name, "message": message}, "force": force}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", body)
+
+    def pool_exists(self) -> bool:
+        return self._call("GET", f"/work_pools/{POOL}") is not None
+
+    def worker_is_online(self) -> bool:
+        """Whether a worker of the pool has given a sign of life lately."""
+        workers = self._call("POST", f"/work_pools/{POOL}/workers/filter", {})
+        return any(worker.get("status") == "ONLINE" for worker in workers or [])
+
+
+def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
+    state = found.get("state") or {}
+    return FlowRun(
+        id=found["id"],
+        name=found["name"],
+        state=str(found.get("state_type")),
+        state_name=str(found.get("state_name")),
+        message=state.get("message") or "",
+        deployment=found.get("deployment_id"),
+        parameters=found.get("parameters") or {},
+        process=found.get("infrastructure_pid"),
+        began=_moment(found.get("start_time")),
+        url=f"{url.removesuffix('/api')}/runs/flow-run/{found['id']}",
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+
+
+def find_server(settings: Settings) -> str | None:
+    """The API of the server to use, None when none runs: the one that is set, or the one that `overnight up` started.
+
+    Whatever else may listen on Prefect's usual port is not taken for ours.
+    """
+    url = settings.prefect_api_url or noted_server(settings)
+    if url is None:
+        return None
+    with PrefectApi(url) as api:
+        return url if api.is_healthy() else None
+
+
+def need_server(settings: Settings) -> str:
+    """As `find_server`; raises UsageError when none runs."""
+    url = find_server(settings)
+    if url is None:
+        raise UsageError("no Prefect server is running", hint="overnight up")
+    return url
+
+
+def flow_command(flow: str, pipeline: str, first: str, last: str, *, as_json: bool) -> list[str]:
+    """What follows `python` to take nights through the flow `nightly` or `backfill` in a process of its own."""
+    nights = ["--interval", first] if flow == "nightly" else ["--from", first, "--to", last]
+    return ["-m", "flows", flow, pipeline, *nights, *(["--json"] if as_json else [])]
+
+
+def start_run(settings: Settings, pipeline: str, *, interval: str | None = None) -> FlowRun:
+    """Asks the worker for one night; raises UsageError when no server runs or the pipeline is not deployed."""
+    with PrefectApi(need_server(settings)) as api:
+        return api.create_run(pipeline, interval=interval)
+
+
+def follow_run(settings: Settings, run: FlowRun, *, on_line: Callable[[str], None], timeout: float | None = None) -> FlowRun:
+    """Hands each line of the run's log and each change of its state to `on_line`; returns the run as it ended."""
+    with PrefectApi(need_server(settings)) as api:
+        for step in api.follow(run.id, timeout=timeout):
+            if isinstance(step, LogLine):
+                on_line(step.text)
+            else:
+                run = step
+                on_line(f"{step.name}: {step.state_name}" + (f", {step.message}" if step.message else ""))
+        return run
