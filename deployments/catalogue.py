@@ -2,11 +2,11 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -100,11 +100,14 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     """The keys that may stand at a place of pipeline.yaml."""
     model: Any = Pipeline
     for step in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
-            model = field.annotation if field else None
-            arguments = getattr(model, "__args__", ())
-            model = next((a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel)), model)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return []
-    return [field.alias or name for name, field in model.model_fields.items()]
+        if get_origin(model) is Mapping:
+            model = get_args(model)[1]
+        else:
+            fields = model.model_fields if _is_model(model) else {}
+            model = next((field.annotation for name, field in fields.items() if step in (name, field.alias)), None)
+        model = next((one for one in get_args(model) if _is_model(one)), model) if get_origin(model) is not Mapping else model
+    return [field.alias or name for name, field in model.model_fields.items()] if _is_model(model) else []
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

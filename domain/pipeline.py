@@ -18,7 +18,7 @@ NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 RESERVED = frozenset({"overnight", "reading", "public", "information_schema"})
 OWN_COLUMNS = frozenset(
     {"batch_id", "batch", "interval_start", "interval_end", "model_version", "prediction", "probability",
-     "published_at", "verdict", "hindsight", "actual", "input_key"}
+     "published_at", "verdict", "hindsight", "actual", "input_key", "input_batch"}
 )  # fmt: skip
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 _RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None}
@@ -44,6 +44,10 @@ def _zone(value: object) -> object:
         raise ValueError(f"{value!r} is no time zone; write one such as Europe/Berlin") from None
 
 
+def _clock(value: object) -> object:
+    return f"0{value}" if isinstance(value, str) and re.fullmatch(r"\d:\d\d", value) else value
+
+
 def _name(value: str) -> str:
     if not NAME.match(value):
         raise ValueError(f"{value!r} is no pipeline name; use lower-case letters, digits and _, at most 40")
@@ -55,6 +59,7 @@ def _name(value: str) -> str:
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
 Days = Annotated[timedelta, BeforeValidator(_days)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+Clock = Annotated[time, BeforeValidator(_clock)]
 Name = Annotated[str, AfterValidator(_name)]
 
 
@@ -140,6 +145,7 @@ class Model(_Strict):
     metric: Literal["roc_auc", "log_loss", "accuracy", "f1", "rmse", "mae", "r2"] = "roc_auc"
     holdout: Days = Field(timedelta(days=7), description="the newest part of the window, kept for judging")
     min_intervals: int = Field(3, ge=2, description="published nights needed before the first model")
+    max_rows: int = Field(1_000_000, ge=100, description="rows it learns from at most; more are sampled evenly by key")
     promote: Promote = Promote()
 
     @property
@@ -153,7 +159,7 @@ class HoldIf(_Strict):
 
 
 class Publish(_Strict):
-    deadline: time = Field(time(7), description="local time, after the interval's end, at which readers expect it")
+    deadline: Clock = Field(time(7), description="local time, after the interval's end, at which readers expect it")
     hold_if: HoldIf = HoldIf()
 
 

@@ -71,7 +71,7 @@ def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:
         connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
             _create_roles(connection)
-            upgrading = revision == "head" or before is None or revision > before
+            upgrading = revision == "head" or (revision != "base" and (before is None or revision > before))
             (command.upgrade if upgrading else command.downgrade)(_config(connection), revision)
             connection.commit()
             after = current_revision(connection)

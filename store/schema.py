@@ -11,7 +11,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
-    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     Text,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(schema="overnight")
@@ -87,8 +86,8 @@ pointer = Table(
 )  # fmt: skip
 quality = Table(
     "quality", metadata, _id(), _column("pipeline"), _moment("interval_start"), _column("batch", BigInteger),
-    _column("model", BigInteger), _column("labels", BigInteger), _column("metric"), _column("value", Float),
-    _column("dummy", Float), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
+    _column("model", BigInteger), _column("labels", BigInteger), _column("metric"), _column("value", DOUBLE_PRECISION),
+    _column("dummy", DOUBLE_PRECISION), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
 )  # fmt: skip
 action = Table(
     "action", metadata, _id(), _column("who"), _column("what"), _column("pipeline"), _moment("interval_start"),
