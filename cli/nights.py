@@ -1,24 +1,26 @@
 """Commands that take nights: `run`, `backfill`, `trigger`."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.show import err, out, print_json, print_table, say, styled
+from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, UsageError
+from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
 from domain.report import NightReport
 from domain.words import RunState
-from infra.settings import Settings, load_settings
+from infra.settings import load_settings
 
 Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deployments/.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+Direct = Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -31,22 +33,16 @@ def run(
     name: Name,
     interval: Annotated[str | None, typer.Option(help="The night, such as 2013-02-01; none: the newest that is over.")] = None,
     as_json: Json = False,
-    direct: Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")] = False,
+    direct: Direct = False,
 ) -> None:
     """Take one night through the stages. Through Prefect when its server is up, otherwise in this process.
 
     Example: overnight run flights --interval 2013-02-01
     """
-    from tasks.prepare import prepare
-
-    settings = load_settings()
-    (definition,) = prepare(settings, name)
+    definition = prepared(name)
     night = choose_interval(definition, interval)
-    if not direct and through_prefect(settings, "nightly", name, night, night, definition=definition, as_json=as_json):
-        return
-    report = take(definition, night, settings, trigger="command")
-    print_json(report.to_json()) if as_json else print_night(definition, report)
-    raise typer.Exit(report.exit_code)
+    _, code = collect(take_nights(definition, [night], load_settings(), trigger="command", direct=direct), definition, as_json)
+    raise typer.Exit(code)
 
 
 def backfill(
@@ -54,42 +50,57 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first night.")],
     end: Annotated[str, typer.Option("--to", help="The last night, included.")],
     as_json: Json = False,
-    direct: Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")] = False,
+    direct: Direct = False,
 ) -> None:
     """Take every night from one to another, oldest first; nights that are done already are skipped.
 
     Example: overnight backfill flights --from 2013-01-01 --to 2013-02-04
     """
-    from tasks.prepare import prepare
-
-    settings = load_settings()
-    (definition,) = prepare(settings, name)
+    definition = prepared(name)
     first, last = choose_interval(definition, start), choose_interval(definition, end)
     if first > last:
         raise UsageError(f"--from {start} lies after --to {end}", hint="overnight backfill --help")
-    if not direct and through_prefect(settings, "backfill", name, first, last, definition=definition, as_json=as_json):
-        return
-    intervals = list(definition.pipeline.calendar.between(first, last))
-    reports = []
-    with progress(f"{name}", len(intervals)) as advance:
-        for night in intervals:
-            reports.append(take(definition, night, settings, trigger="backfill"))
-            advance(definition.pipeline.calendar.label(night))
-            if as_json:
-                print_json(reports[-1].to_json())
+    nights = list(definition.pipeline.calendar.between(first, last))
+    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct)
     if not as_json:
         print_nights(definition, reports)
-    raise typer.Exit(worst_exit(reports))
+    raise typer.Exit(code)
 
 
-def take(definition: Definition, night: Interval, settings: Settings, *, trigger: str) -> NightReport:
-    """One night in this process; Great Expectations is imported beside the ingestion."""
-    from tasks.expectations import preload
+def backfill_nights(
+    definition: Definition, nights: list[Interval], *, as_json: bool = False, direct: bool = False
+) -> tuple[list[NightReport], int]:
+    """Several nights under a progress bar; returns their reports and the exit code."""
+    taking = take_nights(definition, nights, load_settings(), trigger="backfill", direct=direct)
+    with progress(definition.pipeline.name, len(nights)) as advance:
+        return collect(taking, definition, as_json, advance=advance)
 
-    from tasks.night import take_night
 
-    preload()
-    return take_night(definition, night, settings, trigger=trigger)
+def prepared(name: str) -> Definition:
+    """The pipeline's definition, with database, schema and tables ready for it."""
+    from tasks.prepare import prepare
+
+    (definition,) = prepare(load_settings(), name)
+    return definition
+
+
+def collect(
+    taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None] | None = None
+) -> tuple[list[NightReport], int]:
+    """Prints each night as it ends (JSON, or in full when no bar is told of it); returns all reports and the exit code."""
+    reports: list[NightReport] = []
+    while True:
+        try:
+            report = next(taking)
+        except StopIteration as stop:
+            return reports, stop.value
+        reports.append(report)
+        if as_json:
+            print_json(report.to_json())
+        elif advance is None:
+            print_night(definition, report)
+        if advance is not None:
+            advance(definition.pipeline.calendar.label(report.interval))
 
 
 def choose_interval(definition: Definition, name: str | None) -> Interval:
@@ -99,32 +110,8 @@ def choose_interval(definition: Definition, name: str | None) -> Interval:
         return calendar.named(name)
     newest = calendar.before(datetime.now(UTC))
     if newest is None:
-        raise UsageError("no interval of this pipeline is over yet", hint=f"overnight run {definition.pipeline.name} --help")
+        raise UsageError("no interval of this pipeline is over yet", hint="wait for the end of its first interval")
     return newest
-
-
-def worst_exit(reports: list[NightReport]) -> int:
-    """The exit code of several nights: that of the worst one, failures before held nights."""
-    codes = [report.exit_code for report in reports]
-    return max((code for code in codes if code not in (EXIT_DONE, EXIT_HELD)), default=max(codes, default=EXIT_FAILED))
-
-
-def through_prefect(
-    settings: Settings, flow: str, name: str, first: Interval, last: Interval, *, definition: Definition, as_json: bool
-) -> bool:
-    """Runs the flow by name against a Prefect server that is up, and ends with its exit code; False when none is."""
-    from infra.prefect_api import find_server, flow_command
-
-    url = find_server(settings)
-    if url is None:
-        return False
-    import os
-    import subprocess
-
-    label = definition.pipeline.calendar.label
-    command = flow_command(flow, name, label(first), label(last), as_json=as_json)
-    finished = subprocess.run([sys.executable, *command], env={**os.environ, "PREFECT_API_URL": url}, check=False)
-    raise typer.Exit(finished.returncode)
 
 
 def trigger(
@@ -136,24 +123,41 @@ def trigger(
 
     Example: overnight trigger flights --interval 2013-02-05
     """
-    from infra.prefect_api import follow_run, start_run
+    from infra.prefect_api import FlowRun, PrefectApi, find_server
 
-    from tasks.prepare import prepare
-
-    settings = load_settings()
-    (definition,) = prepare(settings, name)
+    definition = prepared(name)
+    url = find_server(load_settings())
+    if url is None:
+        raise UsageError(
+            "no Prefect server is running that could start it", hint="overnight up, or overnight run without Prefect"
+        )
     label = definition.pipeline.calendar.label(choose_interval(definition, interval))
-    flow_run = start_run(settings, name, interval=label)
-    say(f"started {name} {label} on Prefect's worker: {flow_run.url}")
-    end = follow_run(settings, flow_run, on_line=lambda line: err.print(line, markup=False))
-    say(f"{name} {label}: {end.state}" + (f", {end.message}" if end.message else ""))
+    with PrefectApi(url) as api:
+        flow_run = api.create_run(name, interval=label)
+        say(f"asked Prefect for {name} {label}: {url.removesuffix('/api')}/runs/flow-run/{flow_run.id}")
+        for event in api.follow(flow_run.id):
+            if isinstance(event, FlowRun):
+                flow_run = event
+                say(f"  {event.state_name.lower()}{f': {event.message}' if event.message else ''}")
+            else:
+                say(f"  {event.text}")
     if as_json:
-        print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": end.state, "message": end.message})
-    raise typer.Exit(end.exit_code)
+        print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": flow_run.state_name,
+                    "reason": flow_run.message})  # fmt: skip
+    raise typer.Exit(_exit_code_of(flow_run.state, flow_run.state_name))
+
+
+def _exit_code_of(state: str, state_name: str) -> int:
+    """Prefect says held as a completed run of that name; it does not keep a failure's own code."""
+    from domain.errors import EXIT_HELD
+
+    if state != "COMPLETED":
+        return EXIT_FAILED
+    return EXIT_HELD if state_name == "Held" else EXIT_DONE
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[object]:
+def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr with the time that is left; nothing at all where nobody looks."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err, transient=True,
@@ -167,28 +171,28 @@ def progress(title: str, total: int) -> Iterator[object]:
 def print_night(definition: Definition, report: NightReport) -> None:
     """One night for a person: how it ended, each stage, and what to type next."""
     label = definition.pipeline.calendar.label(report.interval)
-    out.print(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}  {report.reason}", markup=True)
+    out.print(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}  {escape(report.reason)}")
     print_table(
         "",
-        ["stage", "state", "seconds", "in", "out", "rejected", ""],
+        ["stage", "state", "s", "in", "out", "rejected", ""],
         [
-            (s.stage, s.state, f"{s.seconds:.2f}", f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_rejected:,}", s.reason)
+            (s.stage, s.state, f"{s.seconds:.2f}", f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_rejected:,}", escape(s.reason))
             for s in report.stages
         ],
-        numbers=["seconds", "in", "out", "rejected"],
+        numbers=["s", "in", "out", "rejected"],
     )
     if report.state in (RunState.HELD, RunState.FAILED):
         say(f"next: overnight runs {report.pipeline} --interval {label}")
     elif report.state is RunState.PUBLISHED:
-        say(f"next: overnight batches {report.pipeline} --interval {label}, or see it with: overnight up")
+        say(f"next: overnight batches {report.pipeline} --interval {label}, or look at it with overnight up")
 
 
 def print_nights(definition: Definition, reports: list[NightReport]) -> None:
-    """A table of nights: how each went, and a line that counts them."""
+    """A table of nights: how each went, and a sentence for each that needs one."""
     label = definition.pipeline.calendar.label
     print_table(
         f"{definition.pipeline.name}: {len(reports)} nights",
-        ["night", "state", "batch", "model", "read", "rejected", "scored", "seconds"],
+        ["night", "state", "batch", "model", "read", "rejected", "scored", "s"],
         [
             (
                 label(r.interval), styled(str(r.state)), r.batch, r.model, f"{r.rows_read:,}", f"{r.rows_rejected:,}",
@@ -196,7 +200,7 @@ def print_nights(definition: Definition, reports: list[NightReport]) -> None:
             )
             for r in reports
         ],
-        numbers=["batch", "model", "read", "rejected", "scored", "seconds"],
+        numbers=["batch", "model", "read", "rejected", "scored", "s"],
     )  # fmt: skip
     for report in reports:
         if report.state in (RunState.HELD, RunState.FAILED):

@@ -88,6 +88,15 @@ class Calendar:
     def _numbered(self, index: int) -> Interval:
         return Interval(self._boundary(index), self._boundary(index + 1))
 
+    @property
+    def first(self) -> Interval:
+        """The interval at the origin."""
+        return self._numbered(0)
+
+    def distance(self, first: Interval, last: Interval) -> int:
+        """How many intervals `last` is after `first`."""
+        return self._index(last.start) - self._index(first.start)
+
     def containing(self, moment: datetime) -> Interval:
         return self._numbered(self._index(moment))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from domain.interval import Interval
@@ -69,3 +70,23 @@ class NightReport:
             "reason": self.reason,
             "stages": [stage.to_json() for stage in self.stages],
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], *, exit_code: int = 0) -> "NightReport":
+        """The other way round, for a night that another process took; keys that are not known here are passed over."""
+        moment, rows = datetime.fromisoformat, document["rows"]
+        return cls(
+            run=document["run"],
+            pipeline=document["pipeline"],
+            interval=Interval(moment(document["interval"]["start"]), moment(document["interval"]["end"])),
+            state=RunState(document["state"]),
+            reason=document["reason"],
+            batch=document["batch"],
+            model=document["model"],
+            rows_read=rows["read"],
+            rows_landed=rows["landed"],
+            rows_rejected=rows["rejected"],
+            rows_scored=rows["scored"],
+            stages=tuple(StageReport.from_json(stage) for stage in document["stages"]),
+            exit_code=exit_code,
+        )

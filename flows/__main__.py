@@ -20,7 +20,7 @@ from infra.settings import Settings, load_settings
 def main() -> int:
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("overnight").setLevel(logging.INFO)
+    logging.getLogger("overnight").setLevel(logging.WARNING if arguments.quiet else logging.INFO)
     try:
         _face_the_server(load_settings())
         return _run(arguments)
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (nightly, backfill):
         command.add_argument("pipeline")
         command.add_argument("--json", action="store_true", help="one JSON object a night on stdout")
+        command.add_argument("--quiet", action="store_true", help="no progress on stderr, for a caller that shows its own")
     return parser
 
 
@@ -58,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     def listen(report: NightReport, number: int, total: int) -> None:
         if arguments.json:
-            print(json.dumps(report.to_json() | {"number": number, "of": total}, default=str), flush=True)
+            print(json.dumps(report.to_json() | {"number": number, "of": total, "exit_code": report.exit_code}, default=str), flush=True)
 
     # A heartbeat is for runs that a worker started; ours would cost a second to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):

@@ -1,0 +1,71 @@
+"""Taking nights: through Prefect when its server is up, otherwise in this process; the same reports either way."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+
+from deployments.catalogue import Definition
+from domain.errors import EXIT_DONE, EXIT_HELD
+from domain.interval import Interval
+from domain.report import NightReport
+from infra.prefect_api import find_server
+from infra.settings import Settings
+
+Reports = Generator[NightReport, None, int]
+
+
+def take_nights(
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str, direct: bool = False
+) -> Reports:
+    """Each night's report as it ends, oldest first; the generator returns the exit code of them all."""
+    url = None if direct else find_server(settings)
+    if url is not None:
+        return (yield from _through_prefect(definition, nights, url))
+    return (yield from _directly(definition, nights, settings, trigger=trigger))
+
+
+def _directly(definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str) -> Reports:
+    """Great Expectations takes seconds to import, so that begins beside the first ingestion."""
+    from tasks.expectations import preload
+    from tasks.night import take_night
+
+    preload()
+    codes = []
+    for night in nights:
+        report = take_night(definition, night, settings, trigger=trigger)
+        codes.append(report.exit_code)
+        yield report
+    return worst(codes)
+
+
+def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str) -> Reports:
+    """Starts the flow by name, in a process of its own that Prefect's server watches; reads its reports line by line."""
+    label, name = definition.pipeline.calendar.label, definition.pipeline.name
+    if len(nights) == 1:
+        command = ["nightly", name, "--interval", label(nights[0])]
+    else:
+        command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", *command, "--json", "--quiet"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OVERNIGHT_PREFECT_API_URL": url},
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            document = json.loads(line)
+            yield NightReport.from_json(document, exit_code=document.get("exit_code", 0))
+        return process.wait()
+    except BaseException:
+        process.terminate()  # the night that is under way closes its line and lets its lock go
+        process.wait()
+        raise
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The exit code of several nights: a failure before a held night before none."""
+    failures = [code for code in codes if code not in (EXIT_DONE, EXIT_HELD)]
+    return min(failures, default=max(codes, default=EXIT_DONE))
