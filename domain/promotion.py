@@ -1,7 +1,11 @@
-"""Whether to train tonight, and whether what was trained becomes the champion. Pure: figures in, a decision out."""
+"""Whether to train tonight, on which nights to judge, and whether what was trained becomes the champion. Pure: figures
+in, a decision out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from domain.interval import Interval
 
 HIGHER_IS_BETTER = {"roc_auc": True, "accuracy": True, "f1": True, "r2": True, "log_loss": False, "rmse": False, "mae": False}
 
@@ -15,17 +19,29 @@ class Decision:
 
 
 def decide_training(
-    *, night: datetime, last_trained_for: datetime | None, retrain_after: timedelta | None, nights: int, needed: int
+    *,
+    night: datetime,
+    last_trained_for: datetime | None,
+    retrain_after: timedelta | None,
+    nights: int,
+    needed: int,
+    asked: bool = False,
+    changed: str = "",
 ) -> Decision:
     """Whether the night that starts at `night` should train.
 
     `last_trained_for` is the start of the newest night, at or before this one, that trained; `nights` counts the
-    published input nights inside the window.
+    published input nights inside the window; `changed` says what differs from what the newest model learned, as the
+    end of a sentence, or is empty.
     """
     if nights < needed:
         return Decision(False, f"{nights} of {needed} published nights to learn from")
+    if asked:
+        return Decision(True, "training was asked for")
     if last_trained_for is None:
         return Decision(True, "there is no model yet")
+    if changed:
+        return Decision(True, f"the newest model was trained before {changed}")
     age = night - last_trained_for
     if retrain_after is None:
         return Decision(False, "retrain: never")
@@ -34,20 +50,31 @@ def decide_training(
     return Decision(False, f"the newest model was trained {age.days} days before this night, due after {retrain_after.days}")
 
 
+def count_held_out(nights: Sequence[Interval], *, holdout: timedelta) -> int:
+    """How many of the newest nights are kept for judging: those within `holdout` of the newest end, never more than a
+    third of all, and at least one. A night counts by its middle, so that a change of clocks adds or drops none."""
+    newest = nights[-1].end
+    within = sum(night.start + (night.end - night.start) / 2 >= newest - holdout for night in nights)
+    return max(1, min(within, len(nights) // 3))
+
+
 def decide_promotion(
     *,
     metric: str,
-    challenger: float,
+    challenger: float | None,
     champion: float | None,
-    dummy: float,
+    dummy: float | None,
     at_least: float | None = None,
     gain: float = 0.0,
 ) -> Decision:
     """Whether the challenger becomes champion; all three figures are measured on the same held-out rows.
 
     A challenger must beat the dummy, meet the absolute limit, and be better than the champion by at least `gain`
-    (equal is enough when gain is 0, so a fresher model of the same quality wins).
+    (equal is enough when gain is 0, so a fresher model of the same quality wins). A metric that the held-out rows
+    cannot give (one class only) promotes nothing.
     """
+    if challenger is None or dummy is None:
+        return Decision(False, f"{metric} cannot be computed on the held-out rows, so nothing is promoted")
     higher = HIGHER_IS_BETTER[metric]
     sign = 1.0 if higher else -1.0
     if sign * (challenger - dummy) <= 0:

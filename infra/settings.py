@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     reader_url: str | None = Field(None, description="what readers connect with; none: database_url, acting as overnight_reader")
     deployments: Path = Field(Path("deployments"), description="the folder of pipelines")
     data: Path | None = Field(None, description="what {data} in a source's path means; none: home/data")
+    estimators: str = Field("sklearn", description="the packages that estimators may come from, commas between them")
+    threads: int = Field(0, ge=0, le=256, description="threads that learn and score; 0: as many as the process has cores")
     prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
     prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")
     web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")

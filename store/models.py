@@ -25,6 +25,7 @@ class ModelVersion:
     libraries: Mapping[str, str]
     trusted_types: Sequence[str]
     sha256: str
+    params: Mapping[str, Any]
 
 
 _FIELDS = [schema.model.c[name] for name in ModelVersion.__dataclass_fields__]
@@ -114,6 +115,23 @@ def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -
         )
         .order_by(schema.alias_move.c.effective_from.desc(), schema.alias_move.c.id.desc()),
     )
+
+
+def newest_champion(connection: sa.Connection, pipeline: str) -> ModelVersion | None:
+    """Today's champion, whatever night it holds from: what a run in hindsight is scored with."""
+    return _first(
+        connection,
+        sa.select(*_FIELDS)
+        .join(schema.alias_move, schema.alias_move.c.model == schema.model.c.id)
+        .where(schema.alias_move.c.pipeline == pipeline, schema.alias_move.c.alias == "champion")
+        .order_by(schema.alias_move.c.effective_from.desc(), schema.alias_move.c.id.desc()),
+    )
+
+
+def asked_to_train(connection: sa.Connection, run_id: int) -> bool:
+    """Whether whoever started the run said so (`retrain` in the run's holder)."""
+    holder = connection.scalar(sa.select(schema.run.c.holder).where(schema.run.c.id == run_id))
+    return bool((holder or {}).get("retrain"))
 
 
 def _first(connection: sa.Connection, query: sa.Select[Any]) -> ModelVersion | None:

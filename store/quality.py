@@ -1,11 +1,41 @@
 """Realised quality: what the predictions turned out to be worth, once the answers are known. Lines are only added."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from domain.interval import Interval
 from store import schema
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """Predictions that readers see, and the input batch that readers see beside them, which may hold the answers."""
+
+    interval: Interval
+    batch: int
+    model: int
+    labels: int
+
+
+_UNJUDGED = """
+SELECT p.interval_start, p.interval_end, p.batch, b.model, i.batch AS labels
+FROM overnight.pointer p
+    JOIN overnight.batch b ON b.id = p.batch AND NOT b.hindsight
+    JOIN overnight.pointer i ON i.pipeline = p.pipeline AND i.kind = 'input' AND i.interval_start = p.interval_start
+WHERE p.pipeline = :pipeline AND p.kind = 'prediction' AND p.interval_start >= :start AND p.interval_end <= :end
+    AND i.batch IS DISTINCT FROM (SELECT q.labels FROM overnight.quality q WHERE q.batch = p.batch ORDER BY q.id DESC LIMIT 1)
+ORDER BY p.interval_start
+"""
+
+
+def unjudged_predictions(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Sequence[Unjudged]:
+    """The published predictions inside `[start, end)` that were not last judged by today's published input batch of their
+    interval, oldest first. Those that were made in hindsight are not among them (law 5)."""
+    lines = connection.execute(sa.text(_UNJUDGED), {"pipeline": pipeline, "start": start, "end": end})
+    return [Unjudged(Interval(line.interval_start, line.interval_end), line.batch, line.model, line.labels) for line in lines]
 
 
 def record_quality(

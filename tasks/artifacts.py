@@ -1,0 +1,127 @@
+"""The one door for skops: fitted models as bytes that are the same for the same model, and back again after four checks."""
+
+import hashlib
+import io
+import json
+import platform
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from domain.errors import EnvironmentRefused
+from infra.settings import Settings
+
+GUARDED = ("python", "scikit-learn")  # what must be equal to load; the others are recorded
+_RECORDED = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
+_OWN_TYPES = frozenset({"tasks.encoding.ContractEncoder", "functools.partial"})
+_LIBRARIES = ("sklearn", "numpy", "scipy")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MEMBER = re.compile(r"^(\d+)(\.\w+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A fitted model as it is stored, with what has to be true of it when it is loaded."""
+
+    data: bytes
+    sha256: str
+    trusted_types: tuple[str, ...]
+
+
+def libraries_here() -> dict[str, str]:
+    """The versions that a model is fitted under; of Python, the two numbers that decide what runs."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **{name: version(name) for name in _RECORDED}}
+
+
+def pack(model: Any) -> Artifact:
+    """The model's bytes, their sha256, and the types beyond skops' own list that loading it will need."""
+    from skops import io as skops
+
+    data = _canonical(skops.dumps(model))
+    return Artifact(data, hashlib.sha256(data).hexdigest(), tuple(sorted(skops.get_untrusted_types(data=data))))
+
+
+def unpack(
+    data: bytes,
+    *,
+    sha256: str,
+    trusted_types: Sequence[str],
+    libraries: Mapping[str, str],
+    settings: Settings,
+    label: str,
+    retrain: str,
+) -> Any:
+    """The model again. Raises EnvironmentRefused unless the bytes, the types and the library versions are the recorded
+    ones, and the types are from packages that may be here at all; `label` names the model, `retrain` is what helps."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise EnvironmentRefused(f"the bytes of {label} are not those that were recorded (sha256 differs)", hint=retrain)
+    _refuse_other_versions(libraries, label=label, retrain=retrain)
+    from skops import io as skops
+
+    try:
+        needed = skops.get_untrusted_types(data=data)
+    except Exception as error:
+        raise EnvironmentRefused(
+            f"{label} is no skops artifact, and nothing else is loaded ({type(error).__name__})", hint=retrain
+        ) from None
+    foreign = sorted(set(needed) - {name for name in trusted_types if _is_allowed(name, settings)})
+    if foreign:
+        raise EnvironmentRefused(f"{label} holds the type {foreign[0]}, which is not trusted", hint=retrain)
+    return skops.loads(data, trusted=list(needed))
+
+
+def _refuse_other_versions(libraries: Mapping[str, str], *, label: str, retrain: str) -> None:
+    here = libraries_here()
+    for name in GUARDED:
+        if libraries.get(name) != here[name]:
+            raise EnvironmentRefused(
+                f"{label} was fitted under {name} {libraries.get(name, 'unknown')}, and this is {name} {here[name]}; "
+                f"install {name} {libraries.get(name, 'as recorded')} again, or train anew",
+                hint=retrain,
+            )
+
+
+def _is_allowed(name: str, settings: Settings) -> bool:
+    packages = {*_LIBRARIES, *(package.strip() for package in settings.estimators.split(","))}
+    return name in _OWN_TYPES or name.partition(".")[0] in packages
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same archive with what differs from process to process taken out: skops names objects by their memory address
+    and members carry the time. Numbers are given anew in the order in which the schema mentions them."""
+    with zipfile.ZipFile(io.BytesIO(data)) as given:
+        members = {name: given.read(name) for name in given.namelist()}
+    numbers: dict[int, int] = {}
+    schema = _renumber(json.loads(members.pop("schema.json")), numbers)
+    named = {_rename(name, numbers): content for name, content in members.items()}
+    named["schema.json"] = json.dumps(schema, separators=(",", ":")).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as written:
+        for name in sorted(named):
+            written.writestr(zipfile.ZipInfo(name, _EPOCH), named[name])
+    return buffer.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[int, int]) -> Any:
+    if isinstance(node, list):
+        return [_renumber(item, numbers) for item in node]
+    if not isinstance(node, dict):
+        return node
+    renewed: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "__id__" and isinstance(value, int):
+            renewed[key] = numbers.setdefault(value, len(numbers))
+        elif key == "file" and isinstance(value, str):
+            renewed[key] = _rename(value, numbers)
+        else:
+            renewed[key] = _renumber(value, numbers)
+    return renewed
+
+
+def _rename(member: str, numbers: dict[int, int]) -> str:
+    match = _MEMBER.match(member)
+    return f"{numbers.setdefault(int(match[1]), len(numbers))}{match[2]}" if match else member

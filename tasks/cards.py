@@ -1,0 +1,92 @@
+"""A model version's card: what it learned from, what was measured on what, and how it was decided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from domain.promotion import Decision
+from store.models import ModelVersion
+from store.publications import Published
+from tasks.context import Night
+from tasks.estimators import SEED, estimator_path, metric_of
+from tasks.learning import Lesson
+from tasks.metrics import Prior
+
+HOW = (
+    "The figures are those of a twin: the same recipe and seed, fitted on the nights before the held-out ones and asked "
+    "about the held-out ones. The stored model was then fitted on all nights of the window, so no figure here is its own; "
+    "its realised quality is."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The figures of a trial. `whole` is the challenger on every held-out row; `challenger`, `champion_figures` and
+    `dummy` are on the `rows` that decide, which the champion has not seen either;
+    `prior` is what the dummy knows after the whole window, for realised quality."""
+
+    twin: Any
+    whole: Mapping[str, float]
+    whole_dummy: Mapping[str, float]
+    champion: ModelVersion | None
+    champion_figures: Mapping[str, float] | None
+    challenger: Mapping[str, float]
+    dummy: Mapping[str, float]
+    prior: Prior
+    rows: int
+    note: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "challenger": dict(self.challenger),
+            "champion": dict(self.champion_figures) if self.champion_figures else None,
+            "champion_version": self.champion.version if self.champion else None,
+            "dummy": dict(self.dummy),
+            "held_out": dict(self.whole),
+            "held_out_dummy": dict(self.whole_dummy),
+            "prior": self.prior.to_json(),
+            "note": self.note,
+        }
+
+
+def write_card(
+    night: Night, lesson: Lesson, trial: Trial, decision: Decision, *, model: Any, threads: int, began: float
+) -> dict[str, Any]:
+    """The card as JSON; docs/decisions/0005-models.md says what each part means."""
+    cut = len(lesson.nights) - lesson.held_out
+    return {
+        "question": night.pipeline.title,
+        "recipe": {
+            "estimator": estimator_path(night.pipeline), "params": dict(night.pipeline.model.params), "seed": SEED,
+            "features": list(model[0].columns_), "hook": night.pipeline.features.hook,
+        },
+        "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
+        "measured": {
+            "how": HOW,
+            "metric": metric_of(night.pipeline),
+            "fitted_on": {**_span(night, lesson.nights[:cut]), "rows": int((~lesson.held).sum())},
+            "held_out": {**_span(night, lesson.nights[cut:]), "rows": int(lesson.held.sum())},
+            "compared_on_rows": trial.rows,
+            "note": trial.note,
+        },
+        "metrics": trial.to_json(),
+        "decision": {"promoted": decision.yes, "why": decision.why},
+        "seconds": round(monotonic() - began, 3),
+        "threads": threads,
+    }  # fmt: skip
+
+
+def _span(night: Night, nights: Sequence[Published]) -> dict[str, Any]:
+    label = night.pipeline.calendar.label
+    return {
+        "from": nights[0].interval.start.isoformat(), "until": nights[-1].interval.end.isoformat(),
+        "nights": [label(each.interval) for each in nights], "batches": [each.batch for each in nights],
+    }  # fmt: skip
+
+
+def _sampling(lesson: Lesson) -> str:
+    if lesson.share >= 1:
+        return "every row whose answer is known"
+    return f"{lesson.share:.2%} of the rows whose answer is known, those whose key hashes lowest (model.max_rows)"

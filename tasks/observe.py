@@ -1,0 +1,129 @@
+"""`observe`: what published predictions turned out to be worth, wherever answers have arrived or were corrected."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from psycopg2 import sql
+
+from domain.report import StageReport
+from domain.words import Stage, StageState, Task
+from store.engine import transaction
+from store.models import load_version
+from store.pipelines import inner_schema
+from store.quality import Unjudged, record_quality, unjudged_predictions
+from tasks.context import Night
+from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
+from tasks.metrics import Prior, measure_numbers, measure_prior, measure_said, measure_yes_no
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One night's figures, each with the dummy's; `lacking` says what its answers could not give."""
+
+    night: Unjudged
+    rows: int
+    figures: Mapping[str, tuple[float, float]]
+    lacking: str
+
+
+def observe(night: Night) -> StageReport:
+    """Judges each published prediction batch up to this night by the answers that readers see now, once for each batch of
+    answers; earlier figures stay. Batches scored in hindsight are never judged (law 5)."""
+    earliest = night.interval.start.astimezone(night.pipeline.interval.timezone) - night.pipeline.model.window
+    with transaction(night.engine) as connection:
+        waiting = unjudged_predictions(connection, night.pipeline.name, start=earliest, end=night.interval.end)
+        judged = [found for each in waiting if (found := _judge(night, connection, each)) is not None]
+    if not judged:
+        why = "no answers have arrived yet for what is published" if waiting else "nothing new to judge"
+        return StageReport(Stage.OBSERVE, StageState.SKIPPED, why)
+    rows = sum(each.rows for each in judged)
+    detail = {"nights": [_told(night, each) for each in judged]}
+    return StageReport(Stage.OBSERVE, StageState.DONE, _reason(night, judged), rows, rows, detail=detail)
+
+
+def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged | None:
+    """Measures and records one batch; None when none of its answers is known."""
+    frame = _read(night, connection, which)
+    if frame.empty:
+        return None
+    version = load_version(connection, which.model)
+    figures = _measure(night, frame)
+    dummies = measure_prior(_answers(night, frame), Prior.from_json(version.metrics["prior"]))
+    both = {metric: (value, dummies[metric]) for metric, value in figures.items() if metric in dummies}
+    record_quality(
+        connection, pipeline=night.pipeline.name, interval_start=which.interval.start, batch=which.batch, model=which.model,
+        labels=which.labels, rows=len(frame), figures=both, run=night.run.id,
+    )  # fmt: skip
+    return Judged(which, len(frame), both, _lacking(night, frame, both))
+
+
+_ANSWERED = """
+SELECT {answer} AS answer, p.prediction, p.probability FROM {predictions} p JOIN {landed} t ON {same_key}
+WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL
+"""
+
+
+def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataFrame":
+    pipeline, inner = night.pipeline, inner_schema(night.pipeline.name)
+    keys = (sql.Identifier(name) for name in pipeline.key)
+    query = sql.SQL(_ANSWERED).format(
+        answer=answer_expression(pipeline),
+        predictions=sql.Identifier(inner, "predictions"),
+        landed=sql.Identifier(inner, "landed"),
+        batch=sql.Literal(which.batch),
+        labels=sql.Literal(which.labels),
+        same_key=sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(key) for key in keys),
+    )
+    kind = answer_kind(pipeline)
+    return read_frame(connection, query, {ANSWER: kind, "prediction": kind, "probability": "number"})
+
+
+def _answers(night: Night, frame: "pd.DataFrame", column: str = ANSWER) -> Any:
+    if night.pipeline.target.task is Task.REGRESSION:
+        return frame[column].to_numpy(dtype="float64")
+    if night.pipeline.target.rule is not None:
+        return frame[column].to_numpy(dtype=bool)
+    return frame[column].astype("str").to_numpy(dtype=object)
+
+
+def _measure(night: Night, frame: "pd.DataFrame") -> dict[str, float]:
+    answers, said = _answers(night, frame), _answers(night, frame, "prediction")
+    if night.pipeline.target.task is Task.REGRESSION:
+        return measure_numbers(answers, said)
+    if night.pipeline.target.rule is not None:
+        return measure_yes_no(answers, frame["probability"].to_numpy(dtype="float64"), said)
+    return measure_said(answers, said)
+
+
+def _lacking(night: Night, frame: "pd.DataFrame", figures: Mapping[str, Any]) -> str:
+    if night.pipeline.target.rule is not None and "roc_auc" not in figures:
+        return f"roc_auc cannot be computed, for all {len(frame):,} answers are {bool(frame[ANSWER].iloc[0])}"
+    if night.pipeline.target.task is Task.REGRESSION and "r2" not in figures:
+        return f"r2 cannot be computed, for all {len(frame):,} answers are equal"
+    return ""
+
+
+def _told(night: Night, judged: Judged) -> dict[str, Any]:
+    return {
+        "night": night.pipeline.calendar.label(judged.night.interval), "batch": judged.night.batch, "rows": judged.rows,
+        "figures": {metric: {"value": value, "dummy": dummy} for metric, (value, dummy) in judged.figures.items()},
+        "lacking": judged.lacking,
+    }  # fmt: skip
+
+
+def _reason(night: Night, judged: list[Judged]) -> str:
+    """One sentence: which nights, and for a single one its first figure."""
+    label = night.pipeline.calendar.label
+    if len(judged) > 1:
+        lacking = [label(each.night.interval) for each in judged if each.lacking]
+        missing = f"; some figures could not be computed for {', '.join(lacking[:3])}" if lacking else ""
+        return f"judged {sum(each.rows for each in judged):,} answers of {len(judged)} nights{missing}"
+    one = judged[0]
+    metric, (value, dummy) = next(iter(sorted(one.figures.items(), key=lambda item: item[0] != night.pipeline.model.metric)))
+    told = f"{metric} {value:.4f} against the dummy's {dummy:.4f}"
+    return f"judged {one.rows:,} answers of {label(one.night.interval)}: {told}" + (f"; {one.lacking}" if one.lacking else "")

@@ -1,0 +1,114 @@
+"""`score`: the champion that law 5 allows, over the night's input batch, in chunks, into a prediction batch of its own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain.fingerprint import fingerprint
+from domain.report import StageReport
+from domain.words import BatchKind, BatchState, Stage, StageState
+from store.batches import Batch, count_batch, load_batch, newest_batch, open_batch, seal_batch
+from store.engine import transaction
+from store.models import ModelVersion, champion_for, load_artifact, newest_champion
+from store.runs import load_run, point_run
+from tasks.context import Night
+from tasks.estimators import threads
+from tasks.models import Loaded, read_model, same_question
+from tasks.scoring import Tally, score_rows
+
+CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models")
+_KEPT = ("prediction", "probability", "model_version", "hindsight")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be scored with what. `name` is equal for equal work."""
+
+    landed: Batch
+    champion: ModelVersion
+    existing: Batch | None
+    name: str
+
+
+def score(night: Night) -> StageReport:
+    """Scores the run's input batch; `skipped` leaves the run without predictions when no model may score the night.
+
+    Raises EnvironmentRefused when the champion cannot be trusted to be what was recorded.
+    """
+    with transaction(night.engine) as connection:
+        found = _find(night, connection)
+        if isinstance(found, str):
+            return StageReport(Stage.SCORE, StageState.SKIPPED, found)
+        if found.existing is not None:
+            point_run(connection, night.run.id, model=found.champion.id, prediction_batch=found.existing.id)
+            return _reused(found, found.existing)
+        artifact = load_artifact(connection, found.champion.id)
+    loaded = read_model(night, found.champion, artifact)
+    with threads(night.settings) as count, transaction(night.engine) as connection:
+        batch, tally = _fill(night, connection, found, loaded)
+        seal_batch(connection, batch.id, run=night.run.id)
+        point_run(connection, night.run.id, model=found.champion.id, prediction_batch=batch.id)
+    return _report(night, found, batch, tally, threads=count)
+
+
+def _find(night: Night, connection: sa.Connection) -> Task | str:
+    """The work, or the sentence why there is none."""
+    run = load_run(connection, night.run.id)
+    assert run.input_batch is not None
+    landed = load_batch(connection, run.input_batch)
+    champion = _champion(night, connection)
+    if isinstance(champion, str):
+        return champion
+    hindsight = run.hindsight
+    name = fingerprint(landed.content_hash, champion.sha256, champion.version, night.code_of(*CODE), hindsight)
+    newest = newest_batch(connection, night.pipeline.name, BatchKind.PREDICTION, night.interval)
+    same = newest is not None and newest.state is BatchState.SEALED and newest.fingerprint == name
+    return Task(landed, champion, newest if same else None, name)
+
+
+def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
+    pipeline = night.pipeline
+    newest = newest_champion(connection, pipeline.name)
+    champion = newest if night.run.hindsight else champion_for(connection, pipeline.name, night=night.interval.start)
+    if champion is not None and not same_question(champion, pipeline):
+        return f"no model yet for this question: version {champion.version} was trained before the target changed"
+    if champion is not None:
+        return champion
+    if newest is None:
+        return "no model yet"
+    until = newest.trained_until.astimezone(pipeline.interval.timezone)
+    return (
+        f"no model yet: version {newest.version} learned from nights until {until:%Y-%m-%d %H:%M}, past this one's start (law 5)"
+    )
+
+
+def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -> tuple[Batch, Tally]:
+    """Opens the batch, fills its table and counts it, in the caller's transaction; the rows are read beside it."""
+    batch = open_batch(
+        connection, load_run(connection, night.run.id), BatchKind.PREDICTION, columns=(*night.pipeline.key, *_KEPT),
+        fingerprint=work.name, code=night.code_of(*CODE), input_batch=work.landed.id, model=work.champion.id,
+    )  # fmt: skip
+    with transaction(night.engine) as reading:
+        tally = score_rows(night, loaded, work.landed, batch, reading=reading, writing=connection)
+    count_batch(connection, batch.id, rows=tally.rows)
+    return batch, tally
+
+
+def _reused(work: Task, batch: Batch) -> StageReport:
+    why = f"batch {batch.id} holds version {work.champion.version}'s predictions for the same rows"
+    detail: dict[str, Any] = {"batch": batch.id, "version": work.champion.version}
+    return StageReport(
+        Stage.SCORE, StageState.REUSED, why, work.landed.rows, batch.rows, fingerprint=work.name, detail=detail
+    )  # fmt: skip
+
+
+def _report(night: Night, work: Task, batch: Batch, tally: Tally, *, threads: int) -> StageReport:
+    reason = f"version {work.champion.version} scored {tally.rows:,} rows"
+    if night.run.hindsight and work.champion.trained_until > night.interval.start:
+        reason += " in hindsight: it has learned from this night or later ones"
+    unseen = {name: rows for name, rows in tally.unseen.items() if rows}
+    detail = {"batch": batch.id, "version": work.champion.version, "threads": threads, "unseen": unseen}
+    return StageReport(
+        Stage.SCORE, StageState.DONE, reason, work.landed.rows, tally.rows, fingerprint=work.name, detail=detail
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Rows through a model: COPY out, predict, COPY in, side by side in bounded memory.
+
+Two threads wait on Postgres (one reads, one writes) while this one predicts. Nothing holds more than a few chunks.
+"""
+
+import os
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any, Self
+
+import sqlalchemy as sa
+from psycopg2 import sql
+
+from domain.pipeline import Pipeline
+from store.batches import Batch
+from store.engine import driver_cursor
+from tasks.context import Night
+from tasks.frames import KEY, copy_out, scoring_query, to_frame
+from tasks.models import Loaded
+from tasks.predictions import predict
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen on the way."""
+
+    rows: int = 0
+    unseen: Counter[str] = field(default_factory=Counter)
+
+
+def score_rows(
+    night: Night, loaded: Loaded, landed: Batch, batch: Batch, *, reading: sa.Connection, writing: sa.Connection
+) -> Tally:
+    """Every row of `landed` through the model into the table of `batch`, which is still being loaded.
+
+    What is the same for all rows becomes the column's default in that one table, and does not travel.
+    """
+    tally = Tally()
+    _set_defaults(writing, batch, version=loaded.version.version)
+    if not landed.rows:
+        return tally
+    query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
+    columns = [*night.pipeline.key, "prediction", "probability"]
+    with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns) as into:
+        for chunk in chunks:
+            frame = loaded.prepare(to_frame(chunk))
+            into.write(_answer(loaded, frame, chunk, night.pipeline))
+            tally.rows += chunk.num_rows
+            tally.unseen.update(loaded.estimator[0].count_unseen(frame))
+    return tally
+
+
+def _answer(loaded: Loaded, frame: Any, chunk: Any, pipeline: Pipeline) -> Any:
+    """The key, the prediction and its probability, as Arrow."""
+    import pyarrow as pa
+
+    prediction, probability = predict(loaded.estimator, frame, pipeline)
+    keys = [chunk.column(f"{KEY}{name}") for name in pipeline.key]
+    shown = pa.nulls(len(prediction), pa.float64()) if probability is None else pa.array(probability)
+    return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown], names=[*pipeline.key, "prediction", "probability"])
+
+
+def _set_defaults(connection: sa.Connection, batch: Batch, *, version: int) -> None:
+    statement = sql.SQL("ALTER TABLE {} ALTER model_version SET DEFAULT {}, ALTER hindsight SET DEFAULT {}").format(
+        sql.Identifier(batch.schema, batch.table), sql.Literal(version), sql.Literal(batch.hindsight)
+    )
+    with driver_cursor(connection) as cursor:
+        cursor.execute(statement)
+
+
+class CopyIn:
+    """A COPY … FROM STDIN that Arrow batches are written to, as CSV through a pipe, by a thread of its own."""
+
+    def __init__(self, connection: sa.Connection, batch: Batch, columns: list[str]) -> None:
+        self._connection = connection
+        self._statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            sql.Identifier(batch.schema, batch.table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        self._read_end, write_end = os.pipe()
+        self._pipe = os.fdopen(write_end, "wb", buffering=1 << 20)
+        self._thread = Thread(target=self._copy, name="overnight copy in", daemon=True)
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def write(self, rows: Any) -> None:
+        """Raises what stopped the COPY, when it has stopped."""
+        from pyarrow import csv
+
+        try:
+            csv.write_csv(rows, self._pipe, csv.WriteOptions(include_header=False))
+        except OSError:
+            self._finish()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._finish(failed=kind is not None)
+
+    def _finish(self, *, failed: bool = False) -> None:
+        with suppress(OSError):  # the COPY ended first; its error says why
+            self._pipe.close()
+        self._thread.join()
+        if self._error is not None and not failed:
+            raise self._error
+
+    def _copy(self) -> None:
+        try:
+            with os.fdopen(self._read_end, "rb", buffering=1 << 20) as pipe, driver_cursor(self._connection) as cursor:
+                cursor.copy_expert(self._statement, pipe, size=1 << 20)
+        except BaseException as error:
+            self._error = error

@@ -1,0 +1,232 @@
+"""`train`: when due, learns from the published nights before this one, judges on the newest of them, and promotes or not.
+
+What is measured on what is decided in docs/decisions/0005-models.md and written on every card.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain.errors import EnvironmentRefused
+from domain.fingerprint import fingerprint
+from domain.promotion import Decision, decide_promotion, decide_training
+from domain.report import StageReport
+from domain.words import BatchKind, Stage, StageState
+from store.engine import transaction
+from store.models import (
+    ModelVersion,
+    asked_to_train,
+    champion_for,
+    find_fingerprint,
+    load_artifact,
+    move_alias,
+    newest_trained,
+    save_model,
+)
+from store.publications import Published, published_batches
+from tasks.artifacts import libraries_here, pack
+from tasks.cards import Trial, write_card
+from tasks.context import Night
+from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
+from tasks.features import feature_columns, hook_hash, load_hook
+from tasks.learning import Lesson, read_lesson, read_rows
+from tasks.metrics import measure_prior, prior_of
+from tasks.models import read_model, same_question
+from tasks.predictions import judge
+
+CODE = ("train", "learning", "features", "encoding", "estimators", "frames")  # what decides which model comes out
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the decision to train is made on."""
+
+    nights: Sequence[Published]
+    fingerprint: str
+    newest: ModelVersion | None
+    same: ModelVersion | None
+    champion: ModelVersion | None
+    asked: bool
+
+
+def train(night: Night) -> StageReport:
+    """Trains when `decide_training` says so. A new version is saved, and promoted if it won, in one transaction."""
+    with transaction(night.engine) as connection:
+        ground = _survey(night, connection)
+    if ground.same is not None and ground.same.trained_for == night.interval.start and not ground.asked:
+        return _reused(ground, ground.same)
+    due = _decide(night, ground)
+    if not due.yes:
+        return StageReport(Stage.TRAIN, StageState.SKIPPED, due.why, fingerprint=ground.fingerprint)
+    if ground.same is not None:
+        return _reused(ground, ground.same)
+    return _learn(night, ground, due)
+
+
+def _survey(night: Night, connection: sa.Connection) -> Ground:
+    pipeline, start = night.pipeline, night.interval.start
+    earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
+    nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
+    name = fingerprint(
+        [(each.interval.start.isoformat(), each.content_hash) for each in nights],
+        definition_of(night), night.code_of(*CODE), libraries_here(),
+    )  # fmt: skip
+    return Ground(
+        nights,
+        name,
+        newest_trained(connection, pipeline.name, night=start),
+        find_fingerprint(connection, pipeline.name, name),
+        champion_for(connection, pipeline.name, night=start),
+        asked_to_train(connection, night.run.id),
+    )
+
+
+def definition_of(night: Night) -> str:
+    """A fingerprint of all that the user wrote about learning: target, features, model, their columns' types, the hook."""
+    pipeline = night.pipeline
+    types = {name: pipeline.columns[name].type for name in (*pipeline.features.columns, pipeline.target.column)}
+    return fingerprint(pipeline.model_fingerprint, types, hook_hash(night.definition))
+
+
+def _decide(night: Night, ground: Ground) -> Decision:
+    newest, changed = ground.newest, ""
+    if newest is not None and newest.params.get("definition") != definition_of(night):
+        changed = "what is written under target, features or model changed"
+    elif newest is not None and newest.trained_for == night.interval.start:
+        changed = "the nights, the code or the libraries that it learned with changed"
+    return decide_training(
+        night=night.interval.start,
+        last_trained_for=newest.trained_for if newest else None,
+        retrain_after=night.pipeline.model.retrain_after,
+        nights=len(ground.nights),
+        needed=night.pipeline.model.min_intervals,
+        asked=ground.asked,
+        changed=changed,
+    )
+
+
+def _reused(ground: Ground, version: ModelVersion) -> StageReport:
+    why = f"version {version.version} learned the same from the same nights"
+    return StageReport(
+        Stage.TRAIN, StageState.REUSED, why, fingerprint=ground.fingerprint, detail={"version": version.version}
+    )  # fmt: skip
+
+
+def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
+    build_estimator(night.pipeline, night.settings)  # a wrong definition is told before rows are read
+    metric_of(night.pipeline)
+    with transaction(night.engine) as connection:
+        lesson = read_lesson(night, connection, ground.nights)
+    unfit = lesson.why_unfit(needed=night.pipeline.model.min_intervals)
+    if unfit:
+        return StageReport(Stage.TRAIN, StageState.SKIPPED, unfit, rows_in=lesson.rows, fingerprint=ground.fingerprint)
+    began = monotonic()
+    with threads(night.settings) as count:
+        trial = _judge(night, ground, lesson)
+        decision = _decide_promotion(night, trial)
+        model = fit_model(lesson.features, lesson.answers, pipeline=night.pipeline, settings=night.settings)
+        card = write_card(night, lesson, trial, decision, model=model, threads=count, began=began)
+    return _save(night, ground, lesson, trial, decision, due=due, model=model, card=card)
+
+
+def _judge(night: Night, ground: Ground, lesson: Lesson) -> Trial:
+    """Fits a twin of the challenger on the nights before the held-out ones, and measures all three on rows that none of
+    them has seen: where the champion learned from some held-out nights, the comparison uses the others."""
+    pipeline, fit, held = night.pipeline, ~lesson.held, lesson.held
+    twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=pipeline, settings=night.settings)
+    known, prior = prior_of(lesson.answers[fit], pipeline.target.task), prior_of(lesson.answers, pipeline.target.task)
+    whole = judge(twin, lesson.features[held], lesson.answers[held], pipeline)
+    dummy = measure_prior(lesson.answers[held], known)
+    champion, figures, note = _judge_champion(night, ground.champion, lesson)
+    if figures is None or champion is None:
+        return Trial(twin, whole, dummy, champion, None, whole, dummy, prior, int(held.sum()), note)
+    shared = held & lesson.since(champion.trained_until)
+    return Trial(
+        twin, whole, dummy, champion, figures,
+        judge(twin, lesson.features[shared], lesson.answers[shared], pipeline),
+        measure_prior(lesson.answers[shared], known), prior, int(shared.sum()), note,
+    )  # fmt: skip
+
+
+def _judge_champion(
+    night: Night, champion: ModelVersion | None, lesson: Lesson
+) -> tuple[ModelVersion | None, dict[str, float] | None, str]:
+    if champion is None:
+        return None, None, "there was no champion"
+    name = f"version {champion.version}"
+    if not same_question(champion, night.pipeline):
+        return champion, None, f"the champion, {name}, answers another question, so it was not compared"
+    unseen = lesson.held & lesson.since(champion.trained_until)
+    if not unseen.any():
+        return champion, None, f"the champion, {name}, learned from every held-out night, so it was not compared"
+    try:
+        with transaction(night.engine) as connection:
+            loaded = read_model(night, champion, load_artifact(connection, champion.id))
+            nights = lesson.nights[int(lesson.place[unseen].min()) :]
+            rows, answers, _ = read_rows(night, connection, nights, loaded.columns, share=lesson.share)
+    except EnvironmentRefused as refusal:
+        return champion, None, f"the champion could not be judged: {refusal.what}"
+    figures = judge(loaded.estimator, loaded.prepare(rows), answers, night.pipeline)
+    return champion, figures, f"{name} was judged on the {int(unseen.sum()):,} held-out rows that it had not learned from"
+
+
+def _decide_promotion(night: Night, trial: Trial) -> Decision:
+    metric, promote = metric_of(night.pipeline), night.pipeline.model.promote
+    return decide_promotion(
+        metric=metric,
+        challenger=trial.challenger.get(metric),
+        champion=trial.champion_figures.get(metric) if trial.champion_figures else None,
+        dummy=trial.dummy.get(metric),
+        at_least=promote.at_least,
+        gain=promote.gain,
+    )
+
+
+def _save(
+    night: Night,
+    ground: Ground,
+    lesson: Lesson,
+    trial: Trial,
+    decision: Decision,
+    *,
+    due: Decision,
+    model: Any,
+    card: dict[str, Any],
+) -> StageReport:
+    artifact = pack(model)
+    metrics = trial.to_json()
+    with transaction(night.engine) as connection:
+        version = save_model(
+            connection, night.run, trained_from=lesson.nights[0].interval.start, trained_until=lesson.nights[-1].interval.end,
+            batches=[each.batch for each in lesson.nights], rows=lesson.rows, task=night.pipeline.target.task,
+            fingerprint=ground.fingerprint, metrics=metrics, params=_params(night, lesson), card=card,
+            libraries=libraries_here(), trusted_types=artifact.trusted_types, artifact=artifact.data, sha256=artifact.sha256,
+        )  # fmt: skip
+        evidence = {"metric": metric_of(night.pipeline), **metrics}
+        alias = "champion" if decision.yes else "challenger"
+        move_alias(
+            connection, night.pipeline.name, alias, model=version.id, previous=ground.champion.id if ground.champion else None,
+            effective_from=night.interval.start, who="overnight", why=decision.why, evidence=evidence,
+        )  # fmt: skip
+    outcome = "is champion" if decision.yes else "stays challenger"
+    return StageReport(
+        Stage.TRAIN, StageState.DONE, f"{due.why}; version {version.version} {outcome}: {decision.why}",
+        rows_in=lesson.rows, rows_out=lesson.rows, fingerprint=ground.fingerprint,
+        detail={"version": version.version, "promoted": decision.yes, "why": decision.why, "metrics": metrics},
+    )  # fmt: skip
+
+
+def _params(night: Night, lesson: Lesson) -> dict[str, Any]:
+    """What a later night needs to use the model as it was made, and to see that the definition has changed."""
+    return {
+        "estimator": estimator_path(night.pipeline),
+        "params": dict(night.pipeline.model.params),
+        "columns": dict(feature_columns(night.pipeline)),
+        "hook": hook_hash(night.definition) if load_hook(night.definition) else "",
+        "target": night.pipeline.target.model_dump(mode="json", by_alias=True),
+        "definition": definition_of(night),
+        "sampled": lesson.share,
+    }
