@@ -73,7 +73,7 @@ def translated_errors() -> Iterator[None]:
 
 def translate(error: DBAPIError) -> OvernightError:
     """One driver error in Overnight's words. Connection losses and full or read-only disks can be tried again."""
-    state: str | None = getattr(error.orig, "pgcode", None)
+    state: str | None = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)  # psycopg 2, psycopg 3
     first_line = _SECRET.sub(r"\1***@", (str(error.orig).strip().splitlines() or ["no message"])[0])
     if error.connection_invalidated or state is None or state.startswith("08") or state in _AWAY:
         return DatabaseUnavailable(f"Postgres does not answer as it should ({first_line})", hint="overnight doctor")
