@@ -1,0 +1,99 @@
+"""Rows set aside: each with its place, the rule it broke and a sentence; written beside the rows that landed."""
+
+import csv
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from tasks.ingest.cells import NOUNS
+
+VALUE, ROW = 80, 500  # how much of a cell and of a row is kept
+COLUMNS = ("source", "line", "column_name", "value", "rule", "reason", "row_text")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One row that did not land. `rule` is type, null, key or shape."""
+
+    source: str
+    line: int | None
+    column: str | None
+    value: str | None
+    rule: str
+    reason: str
+    row_text: str
+
+
+def shorten(text: str, limit: int) -> str:
+    text = text.replace("\0", "\N{SYMBOL FOR NULL}")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class RejectPile:
+    """Rejects on their way to the database: the first megabytes in memory, the rest on disk."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115  # closed when the night is
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, lineterminator="\n")
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def add(self, reject: Reject) -> None:
+        self.counts[reject.rule, reject.column or ""] += 1
+        cells = (
+            reject.source, reject.line, reject.column, None if reject.value is None else shorten(reject.value, VALUE),
+            reject.rule, reject.reason, shorten(reject.row_text, ROW),
+        )  # fmt: skip
+        self._writer.writerow(cells)
+        if self._text.tell() > 1 << 16:
+            self._flush()
+
+    def count(self, rule: str, column: str, rows: int) -> None:
+        """Adds rows that the database set aside itself."""
+        self.counts[rule, column] += rows
+
+    def _flush(self) -> None:
+        self._file.write(self._text.getvalue().encode("utf-8", "replace"))
+        self._text.seek(0)
+        self._text.truncate()
+
+    def file(self) -> IO[bytes]:
+        """The rejects as CSV for COPY, from the start."""
+        self._flush()
+        self._file.seek(0)
+        return self._file
+
+    def by_rule(self) -> dict[str, int]:
+        total: Counter[str] = Counter()
+        for (rule, _), rows in self.counts.items():
+            total[rule] += rows
+        return dict(total)
+
+
+def sentence_of(counts: Counter[tuple[str, str]], kinds: Mapping[str, str]) -> str:
+    """What is wrong most often: '48 cells of distance are no number'."""
+    (rule, column), rows = counts.most_common(1)[0]
+    cells = f"{rows:,} cell{'s' if rows > 1 else ''} of {column} {'are' if rows > 1 else 'is'}"
+    if rule == "type":
+        return f"{cells} no {NOUNS[kinds[column]].split(' (')[0]}"
+    if rule == "null":
+        return f"{cells} empty"
+    one = rows == 1
+    if rule == "key":
+        return f"{rows:,} row{' repeats' if one else 's repeat'} a key"
+    return f"{rows:,} row{' has' if one else 's have'} another number of cells than the header"
+
+
+def over_budget(*, rejected: int, read: int, at_most: float, worst: str) -> str | None:
+    """Why the night is held, None when the rejects are within the limit."""
+    if not read or rejected / read <= at_most:
+        return None
+    share = rejected / read
+    digits = 1 if share < 0.9995 else 0
+    return f"{share:.{digits}%} of rows rejected, limit {at_most * 100:g}%: {worst}"

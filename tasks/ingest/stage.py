@@ -1,0 +1,120 @@
+"""The stage: decides whether the source is new, loads it in one transaction, and holds the night over the reject limit."""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain.fingerprint import fingerprint
+from domain.report import StageReport
+from domain.words import BatchKind, BatchState, Outcome, Stage, StageState
+from store.batches import (
+    Batch,
+    abandon_batch,
+    count_batch,
+    load_batch,
+    newest_batch,
+    open_batch,
+    record_verdict,
+    seal_batch,
+)
+from store.engine import transaction
+from store.runs import point_run
+from tasks.context import Night
+from tasks.ingest.files import SourceFile, find_files
+from tasks.ingest.load import Loaded, load_files
+from tasks.ingest.rejects import over_budget, sentence_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The night's files, and the fingerprint of all that the rows depend on."""
+
+    files: list[SourceFile]
+    fingerprint: str
+    seconds: float
+
+
+def ingest(night: Night) -> StageReport:
+    """Takes the night's source into a batch of its own, or finds that an earlier run has done so.
+
+    Raises SourceError when the source is missing, unreadable or not what the contract says; nothing remains of it then.
+    """
+    found = _find(night)
+    with transaction(night.engine) as connection:
+        newest = newest_batch(connection, night.pipeline.name, BatchKind.INPUT, night.interval)
+        if newest is not None and newest.fingerprint == found.fingerprint:
+            point_run(connection, night.run.id, input_batch=newest.id)
+            return _reused(newest, found)
+        if newest is not None and newest.state is BatchState.LOADED:
+            abandon_batch(connection, newest.id)
+        return _load(night, connection, found)
+
+
+def _find(night: Night) -> _Found:
+    began = monotonic()
+    pipeline = night.pipeline
+    files = find_files(
+        pipeline.source.path, interval=night.interval, zone=pipeline.interval.timezone, data=night.settings.data_folder
+    )
+    whole = fingerprint(
+        [file.sha256 for file in files], pipeline.contract_fingerprint, night.definition.suite_hash, night.code_of("ingest")
+    )
+    return _Found(files, whole, monotonic() - began)
+
+
+def _reused(batch: Batch, found: _Found) -> StageReport:
+    reason = f"the source, the contract and the code are those of batch {batch.id}, so its rows were kept"
+    detail = {"batch": batch.id, "files": [file.to_json() for file in found.files], "seconds": {"hash": _round(found.seconds)}}
+    return StageReport(
+        Stage.INGEST, StageState.REUSED, reason, batch.rows + batch.rejected, batch.rows, batch.rejected, found.fingerprint,
+        detail,
+    )  # fmt: skip
+
+
+def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport:
+    pipeline = night.pipeline
+    batch = open_batch(
+        connection, night.run, BatchKind.INPUT,
+        columns=list(pipeline.columns), fingerprint=found.fingerprint, contract_hash=pipeline.contract_fingerprint,
+        source={"files": [file.to_json() for file in found.files]}, code=night.code_of("ingest"),
+    )  # fmt: skip
+    loaded = load_files(connection, batch, pipeline, found.files)
+    count_batch(connection, batch.id, rows=loaded.rows, rejected=loaded.rejected)
+    held = _hold_reason(night, loaded)
+    if held:
+        result = {"expect": "rejects_at_most", "severity": "critical", "success": False, "reason": held}
+        record_verdict(
+            connection, batch.id, run=night.run.id, outcome=Outcome.HELD, reason=held,
+            suite_hash=night.definition.suite_hash, results=[result],
+        )  # fmt: skip
+        seal_batch(connection, batch.id, run=night.run.id)
+    point_run(connection, night.run.id, input_batch=batch.id)
+    return _report(load_batch(connection, batch.id), found, loaded, held)
+
+
+def _hold_reason(night: Night, loaded: Loaded) -> str | None:
+    if not loaded.rejected:
+        return None
+    kinds = {name: column.type for name, column in night.pipeline.columns.items()}
+    worst = sentence_of(loaded.counts, kinds)
+    return over_budget(rejected=loaded.rejected, read=loaded.read, at_most=night.pipeline.rejects.at_most, worst=worst)
+
+
+def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None) -> StageReport:
+    detail: dict[str, Any] = {
+        "batch": batch.id,
+        "files": [file.to_json() for file in found.files],
+        "bytes": sum(file.bytes for file in found.files),
+        "seconds": {"hash": _round(found.seconds)} | {name: _round(value) for name, value in loaded.seconds.items()},
+        "rejects": loaded.by_rule,
+        "notes": loaded.notes,
+    }
+    reason = held or "; ".join(loaded.notes)
+    state = StageState.HELD if held else StageState.DONE
+    return StageReport(Stage.INGEST, state, reason, loaded.read, batch.rows, batch.rejected, found.fingerprint, detail)
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 3)
