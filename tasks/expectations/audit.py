@@ -1,0 +1,195 @@
+"""Shows a suite to a batch's table: linted on none of its rows first, then judged on all, then on those that are left.
+
+What Great Expectations sees is a temporary view in a session of its own: it holds the contract's columns and nothing
+else, and it ends with the session, so a kill leaves nothing behind.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.exc import DBAPIError
+
+from domain.errors import DefinitionError, OvernightError
+from domain.words import Severity
+from store.engine import translate
+from tasks.expectations.findings import Finding
+from tasks.expectations.rejects import Catch, marked_rows
+from tasks.expectations.suite import Rule
+
+_VIEW, _EMPTY = "audited", sql.Identifier("pg_temp", "empty")
+_OPTIONS = (
+    "-c role=overnight_writer -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s -c work_mem=256MB "
+    "-c default_transaction_read_only=on"
+)
+_linted: set[tuple[object, ...]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A batch's table as the stages know it; `columns` are the contract's, with their kinds."""
+
+    schema: str
+    table: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a suite found: one finding per rule in the suite's order, what to set aside, and examples by rule number."""
+
+    findings: tuple[Finding, ...]
+    catches: tuple[Catch, ...]
+    examples: Mapping[int, tuple[Mapping[str, Any], ...]]
+
+
+def judge(
+    url: sa.URL, audited: Audited, rules: Sequence[Rule], *, mostly: Mapping[int, float], set_aside: bool = True
+) -> Findings:
+    """Judges every rule in Postgres; nothing is written, and no rows but the examples are read.
+
+    Row-level rules see the whole table. When a critical one of them catches rows that are to be `set_aside`, the rules
+    about the whole table judge what is left. Raises DefinitionError for a rule that Postgres or Great Expectations
+    cannot run at all, and the driver's own errors in Overnight's words.
+    """
+    from tasks.expectations import engine
+
+    with _session(url) as (database, reader):
+        _lint(database, reader, audited, rules, mostly=mostly)
+        _show(database, audited)
+        session = reader.open(_VIEW)
+        findings = {finding.rule.number: finding for finding in session.judge(rules, mostly=mostly)}
+        catches = _catches(session, [rule for rule in rules if findings[rule.number].unexpected])
+        examples = {catch.rule.number: _examples(database, audited, catch) for catch in catches}
+        caught = [catch for catch in catches if set_aside and catch.rule.severity is Severity.CRITICAL]
+        whole = [rule for rule in rules if not engine.is_row_level(rule)]
+        if caught and whole:
+            _show(database, audited, without=caught)
+            findings |= {finding.rule.number: finding for finding in reader.open(_VIEW).judge(whole, mostly={})}
+    return Findings(tuple(findings[rule.number] for rule in rules), tuple(caught), examples)
+
+
+def lint(url: sa.URL, audited: Audited, rules: Sequence[Rule]) -> None:
+    """Raises DefinitionError, with the rule's place, for one that cannot run on this table; reads no rows."""
+    with _session(url) as (database, reader):
+        _lint(database, reader, audited, rules, mostly={})
+
+
+def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> None:
+    from tasks.expectations import engine
+
+    asked = (tuple(audited.columns.items()), tuple((rule.type, repr(rule.arguments)) for rule in rules))
+    if asked in _linted or not rules:
+        return
+    # A real, empty table: a view without rows would be planned away before a bad regular expression is looked at.
+    _make(database, sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(_EMPTY, sql.Identifier(audited.schema, audited.table)))
+    _show(database, audited, table=_EMPTY)
+    session = reader.open(_VIEW)
+    for finding in session.judge(rules, mostly=mostly):
+        if finding.error:
+            raise DefinitionError(f"{finding.rule.name} cannot be judged: {finding.error}", where=finding.rule.where)
+    by_row = [rule for rule in rules if engine.is_row_level(rule)]
+    found = {catch.rule.number for catch in _catches(session, by_row)}
+    for rule in by_row:
+        if rule.number not in found:
+            raise DefinitionError(f"{rule.name} has no form in SQL that names the failing rows", where=rule.where)
+    _linted.add(asked)
+
+
+def _catches(session: Any, rules: Sequence[Rule]) -> list[Catch]:
+    conditions = session.conditions(rules)
+    catches = []
+    for rule in rules:
+        if rule.expectation in ("column_values_to_be_unique", "compound_columns_to_be_unique"):
+            nulls = str(rule.arguments.get("ignore_row_if", "all_values_are_missing"))
+            catches.append(Catch(rule, None, unique=rule.columns, nulls=nulls))
+        elif rule.number in conditions:
+            catches.append(Catch(rule, conditions[rule.number]))
+    return catches
+
+
+@contextmanager
+def _session(url: sa.URL) -> Iterator[tuple[sa.Engine, Any]]:
+    """One read-only session, with psycopg 3 (which binds numbers as numbers) and memory to sort and hash in."""
+    from tasks.expectations.engine import Reader
+
+    database = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        poolclass=sa.StaticPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"options": _OPTIONS, "application_name": "overnight audit", "connect_timeout": 10},
+    )
+    lost: list[OvernightError] = []
+    sa.event.listen(database, "handle_error", _keep_losses(lost))
+    try:
+        yield database, Reader(database)
+    except DBAPIError as error:
+        raise translate(error) from error
+    finally:
+        database.dispose()
+    if lost:  # Great Expectations swallows it and calls every rule an error
+        raise lost[0]
+
+
+def _keep_losses(lost: list[OvernightError]) -> Callable[[sa.ExceptionContext], None]:
+    def keep(context: sa.ExceptionContext) -> None:
+        if isinstance(context.sqlalchemy_exception, DBAPIError):
+            known = translate(context.sqlalchemy_exception)
+            if known.retryable:
+                lost.append(known)
+
+    return keep
+
+
+def _show(database: sa.Engine, audited: Audited, *, table: sql.Identifier | None = None, without: Sequence[Catch] = ()) -> None:
+    """Makes the view: of the batch's table or another one like it, or of the rows that none of the catches wants."""
+    if without:
+        body = _as_text(database, _rows_left(audited, without))
+    else:
+        columns = sql.SQL(", ").join(map(sql.Identifier, audited.columns))
+        body = sql.SQL("SELECT {} FROM {}").format(columns, table or sql.Identifier(audited.schema, audited.table))
+    _make(database, sql.SQL("CREATE OR REPLACE TEMPORARY VIEW {} AS ").format(sql.Identifier(_VIEW)) + body)
+
+
+def _make(database: sa.Engine, statement: sql.Composed) -> None:
+    with database.connect() as connection:
+        raw = cast(psycopg.Connection[Any], connection.connection.driver_connection)
+        raw.execute("SET default_transaction_read_only = off")
+        raw.execute(statement)
+        raw.execute("SET default_transaction_read_only = on")
+
+
+def _rows_left(audited: Audited, catches: Sequence[Catch]) -> sa.Select[Any]:
+    marked = marked_rows(audited.schema, audited.table, catches)
+    caught = sa.or_(*(catch.met for catch in catches))
+    return sa.select(*(sa.column(name) for name in audited.columns)).select_from(marked).where(caught.is_not(True))
+
+
+def _as_text(database: sa.Engine, query: sa.Select[Any]) -> sql.Composable:
+    """A query with its values written in by the driver, because a view's definition takes no parameters."""
+    compiled = query.compile(dialect=database.dialect, compile_kwargs={"render_postcompile": True})
+    with database.connect() as connection:
+        raw = cast(psycopg.Connection[Any], connection.connection.driver_connection)
+        return sql.SQL(cast(Any, psycopg.ClientCursor(raw).mogrify(str(compiled), compiled.params)))
+
+
+def _examples(database: sa.Engine, audited: Audited, catch: Catch) -> tuple[Mapping[str, Any], ...]:
+    """Up to twenty failing rows: their key, and the columns that the rule is about."""
+    marked = marked_rows(audited.schema, audited.table, [catch])
+    names = list(dict.fromkeys([*audited.key, *catch.rule.columns]))
+    query = sa.select(*(sa.column(name) for name in names)).select_from(marked).where(catch.met).limit(20)
+    with database.connect() as connection:
+        rows = connection.execute(query).all()
+    return tuple({name: _shown(value) for name, value in zip(names, row, strict=True)} for row in rows)
+
+
+def _shown(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,344 @@
+"""The one door to Great Expectations: which expectations there are, what they need, and what they find in a table.
+
+Importing it takes seconds, so this file itself is imported late. Great Expectations' validator and metrics are used
+below their public surface (its way through a data source drops no rule and reads no rows either, but opens a second
+session, which would not see a temporary view): the version is pinned, and every use is compared with its own counts.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+import sqlalchemy as sa
+from great_expectations.compatibility.pydantic import ValidationError
+from great_expectations.core.batch import Batch
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
+from great_expectations.expectations import registry
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.expectations.row_conditions import Column, deserialize_row_condition
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.validator import Validator
+
+from domain.errors import DefinitionError
+from tasks.expectations.findings import Finding, finding_of, first_line
+from tasks.expectations.suite import Rule, nearest
+
+logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # it repeats "lossy conversion" for every decimal
+
+LEAN = {"result_format": "BASIC", "partial_unexpected_count": 0}  # counts, without a scan per rule for samples
+_HIDDEN = frozenset(
+    {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "windows", "batch_id",
+     "severity", "condition_parser", "library_metadata"}
+)  # fmt: skip
+_UNIQUE = {"column_values_to_be_unique", "compound_columns_to_be_unique"}
+_PARAMETERS_OF_SQL = ("sql",)
+
+
+def is_row_level(rule: Rule) -> bool:
+    """Whether the rule is about single rows, which can be set aside."""
+    return getattr(_class_of(rule), "map_metric", None) is not None
+
+
+# Which expectations there are ----------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def expectation_names() -> tuple[str, ...]:
+    """Every expectation by the name that a suite uses."""
+    names = registry.list_registered_expectation_implementations()
+    return tuple(sorted(name.removeprefix("expect_") for name in names if name.startswith("expect_") and name not in _OWN_ONLY))
+
+
+@lru_cache
+def argument_names(expectation: str) -> frozenset[str] | None:
+    """The arguments that an expectation takes; None when there is no such expectation."""
+    if expectation not in expectation_names():
+        return None
+    return frozenset(registry.get_expectation_impl(f"expect_{expectation}").__fields__) - _HIDDEN
+
+
+def check(rule: Rule) -> None:
+    """Raises DefinitionError when Great Expectations would not take the rule's arguments."""
+    try:
+        _original(rule)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])).removeprefix("__root__")
+        message = f"{place}: {first['msg']}" if place else first["msg"]
+        known = (argument_names(rule.expectation) or frozenset()) - {place}
+        hint = nearest(place, known) if first["type"] == "value_error.extra" else ""
+        raise DefinitionError(f"{rule.expectation}: {message}{hint}", where=rule.where, hint="overnight check") from None
+    except (ValueError, TypeError) as error:
+        raise DefinitionError(f"{rule.expectation}: {first_line(error)}", where=rule.where, hint="overnight check") from None
+    if rule.mostly is not None and "mostly" not in (argument_names(rule.expectation) or ()):
+        raise DefinitionError(f"{rule.expectation} judges the whole table and takes no 'mostly'", where=rule.where)
+    if rule.expectation in _UNIQUE and "row_condition" in rule.arguments:
+        raise DefinitionError(f"{rule.expectation} takes no row_condition here", where=rule.where)
+
+
+def _class_of(rule: Rule) -> Any:
+    return registry.get_expectation_impl(rule.type)
+
+
+def _original(rule: Rule) -> Any:
+    """The expectation as Great Expectations itself defines it."""
+    mostly = {} if rule.mostly is None else {"mostly": rule.mostly}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _class_of(rule)(**_arguments(rule), **mostly, severity=str(rule.severity), meta={"rule": rule.number})
+
+
+def _arguments(rule: Rule) -> dict[str, Any]:
+    condition = rule.arguments.get("row_condition")
+    if condition is None:
+        return dict(rule.arguments)
+    return {**rule.arguments, "row_condition": read_condition(str(condition)), **_parser_of(str(condition))}
+
+
+def _parser_of(condition: str) -> dict[str, str]:
+    return {"condition_parser": "great_expectations"} if condition.lstrip().startswith("col(") else {}
+
+
+def read_condition(text: str) -> Any:
+    """`dep_time is not null and distance > 100` as Great Expectations' own condition; its `col("x")…` form passes as it is."""
+    if text.lstrip().startswith("col("):
+        return text
+    conditions = [_comparison(part.strip()) for part in text.split(" and ")]
+    whole = conditions[0]
+    for other in conditions[1:]:
+        whole = whole & other
+    return whole
+
+
+def _comparison(text: str) -> Any:
+    from domain.target import parse_rule
+
+    name = text.split(" ", 1)[0]
+    if text.lower() in (f"{name.lower()} is null", f"{name.lower()} is not null"):
+        return Column(name).is_not_null() if " not " in text.lower() else Column(name).is_null()
+    rule = parse_rule(text, column=name)
+    column, value = Column(name), rule.literal
+    return {
+        "==": column == value, "!=": column != value, ">": column > value,
+        ">=": column >= value, "<": column < value, "<=": column <= value,
+    }[rule.comparison]  # fmt: skip
+
+
+# Expectations of our own ----------------------------------------------------------------------------------------------------
+
+
+class _DuplicateKeyRows(TableMetricProvider):  # type: ignore[misc]
+    """Rows that share their key with another: one GROUP BY, where Great Expectations joins the table with itself."""
+
+    metric_name = "table.duplicate_key_rows"
+    value_keys = ("columns", "nulls")
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, execution_engine: Any, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> int:
+        selectable, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        names = metric_value_kwargs["columns"]
+        groups = (
+            sa.select(sa.func.count().label("size"))
+            .select_from(selectable)
+            .where(_judged_keys(names, metric_value_kwargs["nulls"]))
+            .group_by(*map(sa.column, names))
+            .having(sa.func.count() > 1)
+            .subquery()
+        )
+        return int(execution_engine.execute_query(sa.select(sa.func.coalesce(sa.func.sum(groups.c.size), 0))).scalar())
+
+
+def _judged_keys(names: Sequence[str], nulls: str) -> sa.ColumnElement[bool]:
+    """Which rows a uniqueness rule looks at, by Great Expectations' `ignore_row_if`."""
+    present = [sa.column(name).is_not(None) for name in names]
+    if nulls == "never":
+        return sa.true()
+    return sa.and_(*present) if nulls == "any_value_is_missing" else sa.or_(*present)
+
+
+class ExpectKeyToBeUnique(BatchExpectation):  # type: ignore[misc]
+    """What both uniqueness expectations of a suite are judged by."""
+
+    columns: list[str]
+    nulls: str = "all_values_are_missing"
+    mostly: float = 1.0
+    metric_dependencies: ClassVar = ("table.duplicate_key_rows", "table.row_count")
+    success_keys: ClassVar = ("columns", "nulls", "mostly")
+
+    def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
+        return _row_result(metrics["table.duplicate_key_rows"], metrics["table.row_count"], self.mostly)
+
+
+class _RowsBreaking(TableMetricProvider):  # type: ignore[misc]
+    """Rows for which a SQL condition is false; counted in the same scan as all other counts."""
+
+    metric_name = "table.rows_breaking"
+    value_keys = _PARAMETERS_OF_SQL
+
+    @metric_partial(  # type: ignore[untyped-decorator]
+        engine=SqlAlchemyExecutionEngine,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        broken = _breaks(metric_value_kwargs["sql"])
+        return sa.func.sum(sa.case((broken, 1), else_=0)), metric_domain_kwargs, {}
+
+
+def _breaks(condition: str) -> sa.ColumnElement[bool]:
+    """True where the SQL condition is false: like a CHECK, a condition that is unknown holds."""
+    return sa.literal_column(f"NOT ({condition})", sa.Boolean())
+
+
+class ExpectRowsToSatisfy(BatchExpectation):  # type: ignore[misc]
+    """For what has no class: a SQL condition that every row must meet."""
+
+    sql: str
+    mostly: float = 1.0
+    map_metric: ClassVar = "table.rows_breaking"
+    metric_dependencies: ClassVar = ("table.rows_breaking", "table.row_count")
+    success_keys: ClassVar = ("sql", "mostly")
+
+    def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
+        return _row_result(metrics["table.rows_breaking"] or 0, metrics["table.row_count"], self.mostly)
+
+
+class _QueryValue(TableMetricProvider):  # type: ignore[misc]
+    """The single figure that a SQL query gives, `{batch}` standing for the batch."""
+
+    metric_name = "table.query_value"
+    value_keys = _PARAMETERS_OF_SQL
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, execution_engine: Any, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        selectable, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        query = metric_value_kwargs["sql"].replace("{batch}", str(selectable))
+        return execution_engine.execute_query(sa.text(query.replace(":", r"\:"))).scalar()
+
+
+class ExpectQueryValueToBeBetween(BatchExpectation):  # type: ignore[misc]
+    """For what has no class: a SQL query over the whole batch whose one figure lies between two bounds."""
+
+    sql: str
+    min_value: float | None = None
+    max_value: float | None = None
+    metric_dependencies: ClassVar = ("table.query_value",)
+    success_keys: ClassVar = ("sql", "min_value", "max_value")
+
+    def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
+        value = metrics["table.query_value"]
+        low, high = self.min_value, self.max_value
+        inside = value is not None and (low is None or value >= low) and (high is None or value <= high)
+        return {"success": inside, "result": {"observed_value": value}}
+
+
+_OWN_ONLY = {"expect_key_to_be_unique"}
+
+
+def _row_result(unexpected: int, rows: int, mostly: float) -> dict[str, Any]:
+    share = (rows - unexpected) / rows if rows else 1.0
+    return {"success": share >= mostly, "result": {"element_count": rows, "unexpected_count": unexpected}}
+
+
+# What they find --------------------------------------------------------------------------------------------------------------
+
+
+def _executable(rule: Rule, *, mostly: float) -> Any:
+    """The expectation that is run for a rule, with the share that a row-level one must reach."""
+    if rule.expectation in _UNIQUE:
+        nulls = rule.arguments.get("ignore_row_if", "all_values_are_missing")
+        return ExpectKeyToBeUnique(columns=list(rule.columns), nulls=nulls, mostly=mostly, meta={"rule": rule.number})
+    expectation = _original(rule)
+    if is_row_level(rule):
+        expectation.mostly = mostly
+    return expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A table or view, open for judging."""
+
+    validator: Any
+
+    def judge(self, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> list[Finding]:
+        """One finding per rule, in their order; `mostly` gives the share that each row-level rule must reach."""
+        configurations = [_executable(rule, mostly=mostly.get(rule.number, 1.0)).configuration for rule in rules]
+        results = self.validator.graph_validate(configurations=configurations, runtime_configuration={"result_format": LEAN})
+        by_number = {result.expectation_config.meta["rule"]: result for result in results}
+        return [
+            finding_of(rule, by_number.get(rule.number), row_level=is_row_level(rule)) for rule in rules
+        ]  # it answers in another order
+
+    def conditions(self, rules: Sequence[Rule]) -> dict[int, sa.ColumnElement[bool]]:
+        """For each row-level rule, the SQL condition that its failing rows meet, as Great Expectations builds it."""
+        found: dict[int, sa.ColumnElement[bool]] = {}
+        wanted = []
+        for rule in rules:
+            if rule.expectation == "rows_to_satisfy":
+                found[rule.number] = _breaks(rule.arguments["sql"])
+            elif rule.expectation not in _UNIQUE:
+                wanted.append((rule, _executable(rule, mostly=1.0)))
+        asked = [(rule, one, self._condition_metric(one)) for rule, one in wanted]
+        got, _ = self.validator.metrics_calculator.compute_metrics([metric for _, _, metric in asked])
+        for rule, one, metric in asked:
+            if metric.id in got:
+                found[rule.number] = sa.and_(got[metric.id][0], *self._domain(one))
+        return found
+
+    def _condition_metric(self, expectation: Any) -> Any:
+        needed = expectation.get_validation_dependencies(
+            execution_engine=self.validator.execution_engine, runtime_configuration={"result_format": "BOOLEAN_ONLY"}
+        ).metric_configurations[f"{expectation.map_metric}.unexpected_count"]
+        domain = {**needed.metric_domain_kwargs, "batch_id": self.validator.active_batch_id}
+        return MetricConfiguration(f"{expectation.map_metric}.condition", domain, needed.metric_value_kwargs)
+
+    def _domain(self, expectation: Any) -> Iterator[sa.ColumnElement[bool]]:
+        """The rows that an expectation looks at: its row condition and what it ignores for being empty."""
+        condition = getattr(expectation, "row_condition", None)
+        if condition is not None:
+            parsed = deserialize_row_condition(condition) if isinstance(condition, dict) else condition
+            yield self.validator.execution_engine.condition_to_filter_clause(parsed)
+        ignored = getattr(expectation, "ignore_row_if", None)
+        names = getattr(expectation, "column_list", None) or [
+            getattr(expectation, key) for key in ("column_A", "column_B") if hasattr(expectation, key)
+        ]
+        present = [sa.column(name).is_not(None) for name in names]
+        if ignored in ("both_values_are_missing", "all_values_are_missing"):
+            yield sa.or_(*present)
+        elif ignored in ("either_value_is_missing", "any_value_is_missing"):
+            yield sa.and_(*present)
+
+
+class Reader:
+    """Great Expectations over one SQLAlchemy engine of a single session, so that temporary views are seen.
+
+    Kept for as long as the session: its execution engine closes the session when it is collected.
+    """
+
+    def __init__(self, database: sa.Engine) -> None:
+        self._engine = SqlAlchemyExecutionEngine(engine=database, create_temp_table=False)
+
+    def open(self, table: str) -> Session:
+        """A table or view, by its name in the session's path, ready to be judged."""
+        data = SqlAlchemyBatchData(execution_engine=self._engine, table_name=table, create_temp_table=False)
+        return Session(Validator(execution_engine=self._engine, batches=[Batch(data=data)], data_context=_context()))
+
+
+@lru_cache(maxsize=1)
+def _context() -> Any:
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context

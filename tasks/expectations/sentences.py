@@ -1,0 +1,103 @@
+"""What a finding means, in words: `7.2% of carrier is null, limit 2%`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.verdict import percent
+from tasks.expectations.suite import Rule
+
+_ROW = {
+    "column_values_to_not_be_null": "{column} is null",
+    "column_values_to_be_null": "{column} is not null",
+    "column_values_to_be_in_set": "{column} is none of {value_set}",
+    "column_values_to_not_be_in_set": "{column} is one of {value_set}",
+    "column_values_to_match_regex": "{column} does not match {regex}",
+    "column_values_to_not_match_regex": "{column} matches {regex}",
+    "column_value_lengths_to_equal": "{column} is not {value} characters long",
+    "column_values_to_be_unique": "{column} is not unique",
+    "compound_columns_to_be_unique": "{columns} together are not unique",
+    "column_pair_values_a_to_be_greater_than_b": "{column_A} is not above {column_B}",
+    "column_pair_values_to_be_equal": "{column_A} is not {column_B}",
+    "rows_to_satisfy": "not ({sql})",
+}
+_TABLE = {
+    "table_row_count_to_be_between": "the night has {observed} rows",
+    "table_row_count_to_equal": "the night has {observed} rows",
+    "column_mean_to_be_between": "the mean of {column} is {observed}",
+    "column_median_to_be_between": "the median of {column} is {observed}",
+    "column_stdev_to_be_between": "the standard deviation of {column} is {observed}",
+    "column_min_to_be_between": "the smallest {column} is {observed}",
+    "column_max_to_be_between": "the largest {column} is {observed}",
+    "column_sum_to_be_between": "the sum of {column} is {observed}",
+    "column_unique_value_count_to_be_between": "{column} has {observed} different values",
+    "column_proportion_of_non_null_values_to_be_between": "the filled share of {column} is {observed}",
+    "column_proportion_of_unique_values_to_be_between": "the unique share of {column} is {observed}",
+    "query_value_to_be_between": "{name} is {observed}",
+}
+
+
+def failure_of(rule: Rule) -> str:
+    """What is wrong with a row that this rule caught: `carrier is null`."""
+    bounds = _bounds(rule.arguments)
+    known = _ROW.get(rule.expectation)
+    if known is None and bounds and rule.columns:
+        return f"{_subject(rule)} is outside {bounds}"
+    words = {key: _listed(value) for key, value in rule.arguments.items()}
+    return (known or f"fails {rule.name}").format(**{**words, "columns": " and ".join(rule.columns)})
+
+
+def _subject(rule: Rule) -> str:
+    return f"the length of {rule.columns[0]}" if "lengths" in rule.expectation else rule.columns[0]
+
+
+def limit_of(rule: Rule, *, mostly: float | None) -> str:
+    """What the rule allows, as it stands in a sentence: `2%`, `1 to 5`, `at least 700`."""
+    if mostly is not None:
+        return percent(round(1 - mostly, 12))
+    return _bounds(rule.arguments) or ""
+
+
+def row_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) -> str:
+    """`7.2% of carrier is null, limit 2%`; about rows where the rule names no single column."""
+    if unexpected == 0:
+        return f"every row passes {rule.name}"
+    share, failure = percent(unexpected / judged if judged else 1.0), failure_of(rule)
+    single = rule.columns[0] if len(rule.columns) == 1 else ""
+    subject = f"of {failure}" if single and failure.startswith(single) else f"of rows: {failure}"
+    return f"{share} {subject}, limit {limit_of(rule, mostly=mostly)}"
+
+
+def table_sentence(rule: Rule, *, observed: Any) -> str:
+    """`the mean of distance is 812.3, limit 900 to 1,200`."""
+    words = {"column": ", ".join(rule.columns), "name": rule.name, "observed": _listed(observed)}
+    limit = limit_of(rule, mostly=None)
+    said = _TABLE.get(rule.expectation, "{name}: {observed}" if observed is not None else "{name}").format(**words)
+    return f"{said}, limit {limit}" if limit else f"{said}, as against {_wanted(rule)}"
+
+
+def _wanted(rule: Rule) -> str:
+    pairs = [f"{key} {_listed(value)}" for key, value in rule.arguments.items() if key not in ("column", "row_condition")]
+    return ", ".join(pairs) or "what the rule asks"
+
+
+def _bounds(arguments: Mapping[str, Any]) -> str:
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    above = "more than " if arguments.get("strict_min") else "at least "
+    below = "less than " if arguments.get("strict_max") else "at most "
+    if low is not None and high is not None:
+        return f"{_listed(low)} to {_listed(high)}"
+    if low is not None:
+        return above + _listed(low)
+    return below + _listed(high) if high is not None else ""
+
+
+def _listed(value: Any) -> str:
+    """A value as people write it; long lists are cut."""
+    if isinstance(value, list | tuple):
+        texts = [_listed(one) for one in value[:8]]
+        return ", ".join(texts) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_listed(one)}" for key, one in value.items())
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}".removesuffix(".0")
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
