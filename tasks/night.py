@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
+from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.interval import Interval
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
@@ -56,7 +56,8 @@ def take_night(
                     break
                 reports.append(call(stage, run.id, settings))
         except OvernightError as error:
-            return _failed(engine, run, interval, error)
+            reason = str(error).removeprefix(f"{name} {definition.pipeline.calendar.label(interval)} ")
+            return _failed(engine, run, interval, reason, exit_code=error.exit_code)
         except BaseException:
             _close(engine, run, RunState.FAILED, "stopped by hand")
             raise
@@ -77,12 +78,12 @@ def judge_night(reports: list[StageReport]) -> tuple[RunState, str]:
     return RunState.PUBLISHED, publish.reason
 
 
-def _failed(engine: sa.Engine, run: Run, interval: Interval, error: OvernightError) -> NightReport:
-    _close(engine, run, RunState.FAILED, str(error))
+def _failed(engine: sa.Engine, run: Run, interval: Interval, reason: str, *, exit_code: int) -> NightReport:
+    _close(engine, run, RunState.FAILED, reason)
     try:
-        return report_night(engine, run.id, interval, exit_code=error.exit_code)
+        return report_night(engine, run.id, interval, exit_code=exit_code)
     except OvernightError:
-        return NightReport(run.id, run.pipeline, interval, RunState.FAILED, str(error), exit_code=error.exit_code or EXIT_FAILED)
+        return NightReport(run.id, run.pipeline, interval, RunState.FAILED, reason, exit_code=exit_code)
 
 
 def _close(engine: sa.Engine, run: Run, state: RunState, reason: str) -> None:

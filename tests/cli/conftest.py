@@ -1,0 +1,84 @@
+"""The command as a person types it: a process of its own, in a home with an embedded Postgres of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.postgres import stop_server
+from infra.settings import Settings
+from tests.conftest import SHOPS, SHOPS_EXPECTATIONS
+
+DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The last line of stdout."""
+        return json.loads(self.out.strip().splitlines()[-1])
+
+
+class Home:
+    """A home with the pipeline `shops` on its shelf."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings(home=folder / "home", deployments=folder / "deployments", data=folder / "data")
+        shelf = self.settings.deployments / "shops"
+        shelf.mkdir(parents=True)
+        (shelf / "pipeline.yaml").write_text(SHOPS)
+        (shelf / "expectations.yaml").write_text(SHOPS_EXPECTATIONS)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("OVERNIGHT_")}
+        s = self.settings
+        own = {"HOME": s.home, "DEPLOYMENTS": s.deployments, "DATA": s.data_folder}
+        return {**kept, **{f"OVERNIGHT_{name}": str(value) for name, value in own.items()}, "COLUMNS": "100"}
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "cli.main", *words]
+
+    def say(self, *words: str) -> Said:
+        done = subprocess.run(
+            self.command(*words), capture_output=True, text=True, env=self.environment, timeout=120, check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("cli"))
+    yield made
+    stop_server(made.settings.postgres_folder)
+
+
+@pytest.fixture
+def settings(home: Home) -> Settings:
+    """`write_day` writes where the command reads."""
+    return home.settings
+
+
+@pytest.fixture
+def published(home: Home, write_day: Callable[..., Path]) -> Home:
+    """Three nights are published."""
+    for day in DAYS:
+        write_day(day)
+    said = home.say("backfill", "shops", "--from", DAYS[0], "--to", DAYS[-1], "--json")
+    assert said.code == 0, said.err
+    return home

@@ -1,0 +1,130 @@
+"""Bad input: a sentence, an exit code, and nothing lost."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.postgres import find_server, stop_server
+from tests.cli.conftest import Home
+
+Change = Callable[[list[str]], list[str]]
+NIGHT = "2024-01-03"
+
+
+def _spoil(share: float) -> Change:
+    """Makes the stock of that share of the rows unreadable."""
+
+    def change(lines: list[str]) -> list[str]:
+        bad = round(share * (len(lines) - 1))
+        spoilt = [",".join([*line.split(",")[:3], "many", *line.split(",")[4:]]) for line in lines[1 : bad + 1]]
+        return [lines[0], *spoilt, *lines[bad + 1 :]]
+
+    return change
+
+
+CASES: list[tuple[str, Change | None, str, int, str]] = [
+    ("no file", None, "failed", 5, "2024-01-03.csv"),
+    ("an empty file", lambda _: [], "failed", 5, "empty"),
+    ("a header and nothing else", lambda lines: lines[:1], "held", 3, "no rows"),
+    ("a column is missing", lambda lines: [line.rpartition(",")[0] for line in lines], "failed", 5, "left_over"),
+    ("a column is renamed", lambda lines: [lines[0].replace("stock", "stocks"), *lines[1:]], "failed", 5, "stocks"),
+    ("twelve percent of the cells are unreadable", _spoil(0.12), "held", 3, "limit 10%"),
+    ("every row is bad", _spoil(1.0), "held", 3, "stock"),
+]
+
+
+@pytest.mark.parametrize(("change", "state", "code", "word"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_bad_night_ends_in_a_sentence_and_readers_keep_the_last_good_one(
+    published: Home, write_day: Callable[..., Path], change: Change | None, state: str, code: int, word: str
+) -> None:
+    before = [line for line in _batches(published) if line["published"]]
+    path = write_day(NIGHT, change=change)
+    if change is None:
+        path.unlink()
+    elif change([""]) == []:
+        path.write_text("")
+    said = published.say("run", "shops", "--interval", NIGHT, "--json")
+    assert (said.json["state"], said.code) == (state, code)
+    assert word in said.json["reason"]
+    rows = said.json["rows"]
+    assert rows["read"] == rows["landed"] + rows["rejected"]
+    assert [line for line in _batches(published) if line["published"]] == before
+
+
+def _batches(home: Home) -> list[dict[str, object]]:
+    import json
+
+    return [json.loads(line) for line in home.say("batches", "shops", "--json").out.splitlines()]
+
+
+def test_five_percent_unreadable_cells_are_set_aside_and_the_rest_flows(published: Home, write_day: Callable[..., Path]) -> None:
+    write_day(NIGHT, change=_spoil(0.05))
+    said = published.say("run", "shops", "--interval", NIGHT, "--json")
+    assert (said.json["state"], said.code) == ("published", 0)
+    assert said.json["rows"] == {"read": 60, "landed": 57, "rejected": 3, "scored": 57}
+
+
+def test_a_wrong_key_names_the_nearest_known_one(home: Home) -> None:
+    path = home.settings.deployments / "shops" / "pipeline.yaml"
+    good = path.read_text()
+    path.write_text(good.replace("title:", "titel:"))
+    said = home.say("run", "shops", "--interval", NIGHT)
+    path.write_text(good)
+    assert said.code == 2
+    assert "pipeline.yaml:3: unknown key 'titel'; did you mean 'title'?" in said.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("words", [("run", "shop"), ("run", "shops", "--interval", "yesterday"), ("runn",), ("batches", "x")])
+def test_wrong_usage_is_exit_code_2(published: Home, words: tuple[str, ...]) -> None:
+    said = published.say(*words)
+    assert said.code == 2
+    assert said.err
+
+
+def test_two_runs_of_the_same_night_at_once_and_the_second_is_told_who_holds_it(
+    published: Home, write_day: Callable[..., Path]
+) -> None:
+    write_day(NIGHT, rows=61)
+    first = subprocess.Popen(
+        published.command("run", "shops", "--interval", NIGHT, "--json"), env=published.environment, stdout=subprocess.PIPE
+    )
+    second = None
+    while first.poll() is None:
+        second = published.say("run", "shops", "--interval", NIGHT, "--json")
+        if second.code == 4:
+            break
+    assert second is not None
+    assert second.code == 4
+    assert f"process {first.pid} on" in second.err.replace("\n", " ")
+    assert first.wait() == 0
+
+
+def test_postgres_stopped_in_mid_run_is_said_and_the_next_run_finishes(published: Home, write_day: Callable[..., Path]) -> None:
+    write_day(NIGHT, rows=62)
+    run = subprocess.Popen(
+        published.command("run", "shops", "--interval", NIGHT), env=published.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    known = len(published.say("runs", "shops", "--json").out.splitlines())
+    while len(published.say("runs", "shops", "--json").out.splitlines()) == known and run.poll() is None:
+        time.sleep(0.05)
+    stop_server(published.settings.postgres_folder)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1, out + err
+    assert "Traceback" not in err
+    assert "Postgres" in out + err
+    said = published.say("run", "shops", "--interval", NIGHT, "--json")
+    assert (said.json["state"], said.json["rows"]["scored"]) == ("published", 62)
+
+
+def test_a_database_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.settings.home.mkdir()
+    home.settings.postgres_folder.write_text("a file where the folder should be")
+    said = home.say("status")
+    assert said.code == 1
+    assert "the embedded Postgres does not start" in said.err.replace("\n", " ")
+    assert find_server(home.settings.postgres_folder) is None
