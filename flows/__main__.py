@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from typing import Any
 
@@ -19,14 +20,28 @@ from infra.settings import Settings, load_settings
 
 def main() -> int:
     arguments = _parser().parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("overnight").setLevel(logging.WARNING if arguments.quiet else logging.INFO)
+    _log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a night that is stopped closes its line in the ledger
     try:
         _face_the_server(load_settings())
         return _run(arguments)
     except OvernightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped by hand; what was published stays, and the next run goes on from there", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _log_to_stderr(level: int) -> None:
+    """Our lines go to stderr from `level` on; all of them go to Prefect, which shows them beside their run."""
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("overnight")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _face_the_server(settings: Settings) -> None:
     """Sets Prefect up for this process, before anything imports it: Prefect reads its settings from the environment."""
     os.environ.update(prefect_environment(settings, url=need_server(settings)))
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -59,7 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     def listen(report: NightReport, number: int, total: int) -> None:
         if arguments.json:
-            print(json.dumps(report.to_json() | {"number": number, "of": total, "exit_code": report.exit_code}, default=str), flush=True)
+            about = {"exit_code": report.exit_code, "number": number, "of": total}
+            print(json.dumps(report.to_json() | about, default=str), flush=True)
 
     # A heartbeat is for runs that a worker started; ours would cost a second to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):

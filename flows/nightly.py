@@ -8,8 +8,10 @@ from flows.occasion import choose_interval, holder, name_night, scheduled_moment
 from flows.outcome import tell, told_as_state
 from flows.stages import stage_tasks
 from infra.settings import load_settings
+from tasks.expectations import preload
 from tasks.night import take_night
 from tasks.prepare import prepare
+from tasks.runners import runner_for
 
 
 @flow(name="nightly", flow_run_name=name_night, persist_result=False)
@@ -23,8 +25,10 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport:
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
+    preload()  # takes seconds, beside the ingestion
     night = choose_interval(definition, interval, moment=scheduled_moment())
-    report = take_night(definition, night, settings, trigger=trigger(), call=stage_tasks(settings), holder=holder())
+    stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
+    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder())
     show_night(definition, report, settings)
     tell(definition, report)
     return report

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
+from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import place
@@ -31,6 +31,8 @@ def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
 
     @functools.wraps(take)
     def told(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        # Prefect forwards our lines to its server, but only sets the level of its own.
+        logging.getLogger("overnight").setLevel(logging.INFO)
         try:
             outcome = take(*args, **kwargs)
         except OvernightError as error:
@@ -69,9 +71,10 @@ def outcome_of(state: State[Any]) -> Any:
 
 
 def worst_exit_code(reports: Sequence[NightReport]) -> int:
-    """Of several nights: an own failure first, then the other failures, then held."""
-    codes = {report.exit_code for report in reports} - {EXIT_DONE}
-    return EXIT_FAILED if EXIT_FAILED in codes else max(codes, key=lambda code: (code != EXIT_HELD, code), default=EXIT_DONE)
+    """Of several nights: a failure before a held night before none."""
+    codes = [report.exit_code for report in reports]
+    failures = [code for code in codes if code not in (EXIT_DONE, EXIT_HELD)]
+    return min(failures, default=max(codes, default=EXIT_DONE))
 
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)

@@ -16,6 +16,7 @@ from infra.settings import Settings
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 POOL = "overnight"
+LAST_LINES_WITHIN = 4.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,16 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
+    """`source` is the logger: `prefect.flow_runs`, `prefect.task_runs`, `overnight.stage` …"""
+
     at: datetime
     level: int
+    source: str
     text: str
+
+    @property
+    def ends_a_run(self) -> bool:
+        return self.source == "prefect.flow_runs" and self.text.startswith("Finished in state")
 
 
 class PrefectApi:
@@ -144,7 +152,10 @@ class PrefectApi:
         """The lines after the first `offset`, oldest first."""
         body = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC", "offset": offset, "limit": 200}
         lines = self._call("POST", "/logs/filter", body)
-        return [LogLine(_moment(line["timestamp"]) or datetime.now(UTC), line["level"], line["message"]) for line in lines]
+        return [
+            LogLine(_moment(line["timestamp"]) or datetime.now(UTC), line["level"], line["name"], line["message"])
+            for line in lines
+        ]
 
     def follow(self, run_id: str, *, every: float = 0.5, timeout: float | None = None) -> Iterator[FlowRun | LogLine]:
         """Each change of state and each line of log, as they come, until the run has ended.
@@ -152,7 +163,7 @@ class PrefectApi:
         Raises OrchestratorUnavailable when `timeout` seconds pass first, or the server stays away for a minute.
         """
         began = answered = monotonic()
-        seen, offset = "", 0
+        seen, offset, ended, said_all = "", 0, 0.0, False
         while True:
             try:
                 run = self.read_run(run_id)
@@ -164,11 +175,14 @@ class PrefectApi:
                 sleep(every)
                 continue
             offset += len(lines)
+            said_all = said_all or any(line.ends_a_run for line in lines)
             yield from lines
             if run.state_name != seen:
                 seen = run.state_name
                 yield run
-            if run.is_final and not lines:
+            # The last lines are sent when the run has ended, and a run that was killed sends none.
+            ended = ended or (monotonic() if run.is_final else 0.0)
+            if ended and not lines and (said_all or monotonic() - ended > LAST_LINES_WITHIN):
                 return
             if timeout is not None and monotonic() - began > timeout:
                 raise OrchestratorUnavailable(f"run {run.name} is still {run.state_name} after {timeout:.0f} s")

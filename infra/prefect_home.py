@@ -42,11 +42,15 @@ def prefect_environment(settings: Settings, *, url: str) -> dict[str, str]:
         "PREFECT_API_URL": url,
         "PREFECT_PROFILES_PATH": str(prefect_folder(settings) / "profiles.toml"),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-        "PREFECT_CLIENT_MAX_RETRIES": "12",  # a server that restarts is waited for; with 5 a finished run ends as Failed
+        "PREFECT_CLIENT_MAX_RETRIES": "7",  # waits about four minutes for a server that restarts; 5 wait for one
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         # Slots are leases; in memory they die with the server, and it then ends the runs that held them.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        # One write per event makes SQLite refuse other writers now and then, and each refusal costs them two seconds.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "overnight",

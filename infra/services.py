@@ -10,16 +10,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import FrameType
 
 import httpx
+import psycopg2
 
 from domain.errors import OrchestratorUnavailable, OvernightError, UsageError
+from infra.postgres import embedded_url, start_server, stop_server
 from infra.postgres import find_server as find_postgres
-from infra.postgres import start_server, stop_server
 from infra.prefect_api import POOL, PrefectApi
 from infra.prefect_home import (
     clean_environment,
@@ -77,6 +78,8 @@ class Services:
 
     def wait_for(self, child: Child) -> None:
         wait_until_ready(child, say=self.say)
+        if child.part.name == PREFECT:
+            remember_server(self.settings, url=self.prefect_url, pid=child.process.pid)
         self.say(f"{child.part.title} is ready" + (f": {child.part.address}" if child.part.address else ""))
 
     def deploy(self, prefect_yaml: str) -> None:
@@ -216,15 +219,13 @@ def run_services(
         if stop_leftovers(settings.home.absolute() / "services.json"):
             say("stopped what an earlier start had left running")
         _refuse_taken_ports(settings, parts)
-        had_postgres = settings.database_url is not None or find_postgres(settings.postgres_folder) is not None
         try:
             _start_all(services, parts, prefect_yaml=prefect_yaml, web_command=web_command, before_worker=before_worker)
             yield services
         finally:
             interruption.stopping = True
             services.stop(hurry=lambda: interruption.hurry)
-            if not had_postgres and stop_server(settings.postgres_folder):
-                say("stopped Postgres")
+            _release_postgres(settings, say=say)
 
 
 def _start_all(
@@ -244,7 +245,6 @@ def _start_all(
     web = services.start(web_part(services, web_command)) if WEB in parts else None
     if prefect is not None:
         services.wait_for(prefect)
-        remember_server(settings, url=services.prefect_url, pid=prefect.process.pid)
     if WORKER in parts:
         if before_worker is not None:
             before_worker()
@@ -252,6 +252,26 @@ def _start_all(
         services.deploy(prefect_yaml)
     if web is not None:
         services.wait_for(web)
+
+
+_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+
+
+def _release_postgres(settings: Settings, *, say: Say) -> None:
+    """Stops the embedded server, unless somebody else is connected to it."""
+    server = find_postgres(settings.postgres_folder) if settings.database_url is None else None
+    if server is None:
+        return
+    with suppress(psycopg2.Error):
+        connection = psycopg2.connect(embedded_url(server, database="postgres"))
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(_OTHERS)
+            others = (cursor.fetchone() or (0,))[0]
+        if others:
+            say(f"Postgres stays: {others} other connections use it")
+            return
+    stop_server(settings.postgres_folder)
+    say("stopped Postgres")
 
 
 class _Interruption:

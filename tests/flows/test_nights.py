@@ -1,0 +1,133 @@
+"""Whole nights through a real Prefect server: what its UI shows, what is tried again, what the ledger keeps."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from domain.errors import EXIT_DONE, EXIT_SOURCE, DatabaseUnavailable, SourceError, StageFailed
+from domain.report import NightReport, StageReport
+from domain.words import RunState, Stage, StageState
+from infra.prefect_api import PrefectApi
+from infra.settings import Settings
+
+pytestmark = pytest.mark.slow
+Write = Callable[..., Path]
+
+
+def nights_of(writer: sa.Engine) -> list[tuple[str, str, str]]:
+    with writer.connect() as connection:
+        lines = connection.execute(sa.text("SELECT state, trigger, holder->>'prefect_flow_run' FROM overnight.run ORDER BY id"))
+        return [tuple(line) for line in lines]
+
+
+def test_a_night_runs_through_prefect_and_shows_what_it_did(
+    prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write, writer: sa.Engine
+) -> None:
+    from flows.nightly import nightly
+    from flows.outcome import outcome_of
+
+    write_day("2024-01-05")
+    state = nightly("shops", "2024-01-05", return_state=True)
+    report = outcome_of(state)
+    assert isinstance(report, NightReport)
+    assert (report.state, report.exit_code) == (RunState.PUBLISHED, EXIT_DONE), report.reason
+    run = api.read_run(nights_of(writer)[0][2])
+    assert (run.name, run.state, run.state_name) == ("shops 2024-01-05", "COMPLETED", "Published")
+    artifacts = {one["key"]: one["data"] for one in api._call("POST", "/artifacts/filter", {})}
+    assert "60" in artifacts["shops-night"]
+    assert "column_values_to_be_between" in artifacts["shops-validation"]
+
+
+def test_a_backfill_goes_on_after_a_night_without_a_file_and_names_the_model_it_trained(
+    prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write
+) -> None:
+    from flows.backfill import backfill
+    from flows.outcome import listening, outcome_of, worst_exit_code
+
+    for day in (1, 2, 3, 5):
+        write_day(f"2024-01-0{day}")
+    heard: list[str] = []
+    with listening(lambda report, number, total: heard.append(f"{number}/{total} {report.state}")):
+        state = backfill("shops", "2024-01-01", "2024-01-05", return_state=True)
+    reports = outcome_of(state)
+    assert heard == ["1/5 published", "2/5 published", "3/5 published", "4/5 failed", "5/5 published"]
+    assert state.message == "5 nights: 4 published, 1 failed"
+    assert worst_exit_code(reports) == EXIT_SOURCE
+    assert "2024-01-04" in reports[3].reason
+    assert any(one["key"] == "shops-model" for one in api._call("POST", "/artifacts/filter", {}))
+
+
+def test_only_what_may_help_is_tried_again(
+    prefect: str, here: Settings, shops: Definition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    import flows.stages
+
+    calls: list[Stage] = []
+    errors = {Stage.INGEST: [DatabaseUnavailable("gone for a moment")], Stage.SCORE: [StageFailed("a typing mistake")]}
+
+    def perform(stage: Stage, run_id: int, settings: Settings) -> StageReport:
+        calls.append(stage)
+        if errors.get(stage):
+            raise errors[stage].pop()
+        return StageReport(stage, StageState.DONE)
+
+    monkeypatch.setitem(flows.stages.POLICY, "retry_delay_seconds", [0.1])
+
+    @flow(persist_result=False)
+    def two_stages() -> str:
+        call = flows.stages.stage_tasks(here, call=perform)
+        assert call(Stage.INGEST, 1, here).state is StageState.DONE
+        with pytest.raises(StageFailed, match="a typing mistake"):
+            call(Stage.SCORE, 1, here)
+        return "done"
+
+    assert two_stages() == "done"
+    assert calls == [Stage.INGEST, Stage.INGEST, Stage.SCORE]
+
+
+def test_a_failed_night_is_failed_in_prefect_with_the_sentence_and_no_traceback(
+    prefect: str, here: Settings, shops: Definition, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flows.nightly import nightly
+    from flows.outcome import outcome_of
+
+    state = nightly("shops", "2024-01-09", return_state=True)
+    report = outcome_of(state)
+    assert state.is_failed()
+    assert state.message == report.reason
+    assert "2024-01-09" in report.reason
+    assert report.exit_code == SourceError.exit_code
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_wrong_name_is_told_from_prefect_too(prefect: str, here: Settings, shops: Definition) -> None:
+    from flows.nightly import nightly
+
+    state = nightly("shop", return_state=True)
+    assert state.is_failed()
+    assert "did you mean shops?" in (state.message or "")
+
+
+def test_the_entry_point_prints_one_object_a_night_and_ends_with_the_exit_code(
+    prefect: str, here: Settings, shops: Definition, write_day: Write
+) -> None:
+    write_day("2024-01-05")
+    command = [sys.executable, "-m", "flows", "backfill", "shops", "--from", "2024-01-05", "--to", "2024-01-06", "--json"]
+    environment = os.environ | {"OVERNIGHT_PREFECT_API_URL": prefect}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["interval"]["start"][:10], one["state"]) for one in reports] == [
+        ("2024-01-05", "published"), ("2024-01-06", "failed")
+    ], done.stderr  # fmt: skip
+    assert done.returncode == EXIT_SOURCE
+    assert "2 of 2: shops 2024-01-06: failed" in done.stderr
+    assert "Traceback" not in done.stderr

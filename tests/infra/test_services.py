@@ -1,0 +1,179 @@
+"""What `overnight up` keeps running: everything comes up, a schedule schedules, a trigger takes a night, nothing is left."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from deployments.prefect_yaml import render_prefect_yaml
+from domain.errors import OrchestratorUnavailable, UsageError
+from infra.prefect_api import FlowRun, PrefectApi, find_server
+from infra.processes import Part, start_part, stop_child, stop_leftovers, wait_until_ready
+from infra.services import PREFECT, WORKER, Services, run_services
+from infra.settings import Settings
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], bool], *, within: float) -> bool:
+    began = monotonic()
+    while monotonic() - began < within:
+        if condition():
+            return True
+        sleep(0.3)
+    return condition()
+
+
+def descendants() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@contextmanager
+def running(settings: Settings, definition: Definition, said: list[str]) -> Iterator[tuple[Services, PrefectApi]]:
+    scheduled = definition.pipeline.model_copy(update={"schedule": "0 2 * * *"})
+    with (
+        run_services(
+            settings, say=said.append, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([scheduled])
+        ) as services,
+        PrefectApi(services.prefect_url) as api,
+    ):
+        yield services, api
+
+
+@pytest.fixture
+def home(settings: Settings) -> Settings:
+    return settings.model_copy(update={"prefect_port": free_port(), "web_port": free_port()})
+
+
+@pytest.mark.slow
+def test_a_schedule_schedules_and_a_trigger_takes_a_night(
+    home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine
+) -> None:
+    write_day("2024-01-05")
+    before, said = descendants(), list[str]()
+    with running(home, shops, said) as (services, api):
+        assert find_server(home) == services.prefect_url
+        deployment = api.find_deployment("shops")
+        assert deployment is not None
+        assert until(lambda: len(api.scheduled_runs(deployment)) > 0, within=20), "the scheduler inserts nothing"
+        asked = api.create_run("shops", interval="2024-01-05")
+        states = [step.state_name for step in api.follow(asked.id, timeout=150) if isinstance(step, FlowRun)]
+        assert states[-1] == "Published", (states, api.read_logs(asked.id))
+        assert any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id))
+        with writer.connect() as connection:
+            line = connection.execute(sa.text("SELECT state, holder FROM overnight.run")).one()
+        assert (line.state, line.holder["prefect_flow_run"]) == ("published", asked.id)
+    assert find_server(home) is None
+    assert descendants() == before
+    assert any(services.prefect_url.removesuffix("/api") in line for line in said)
+
+
+@pytest.mark.slow
+def test_what_dies_is_started_again(home: Settings) -> None:
+    said: list[str] = []
+    with run_services(home, say=said.append, parts={PREFECT}) as services:
+        first = services.children[0].process.pid
+        os.killpg(first, signal.SIGKILL)
+        deadline = monotonic() + 120
+        services.keep_running(until=lambda: services.children[0].process.pid != first or monotonic() > deadline)
+        assert find_server(home) == services.prefect_url
+    assert any("started again" in line for line in said)
+
+
+def test_a_taken_port_is_named_with_the_way_out(home: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", home.prefect_port))
+        other.listen()
+        with (
+            pytest.raises(UsageError, match=f"port {home.prefect_port} is taken"),
+            run_services(home, say=lambda _: None, parts={PREFECT}),
+        ):
+            pass
+
+
+def test_a_second_one_for_the_same_home_is_refused(home: Settings) -> None:
+    with (
+        run_services(home, say=lambda _: None, parts=()),
+        pytest.raises(UsageError, match="already kept running"),
+        run_services(home, say=lambda _: None, parts=()),
+    ):
+        pass
+
+
+def part(*command: str, ready: Callable[[], bool] = lambda: False, patience: float = 20) -> Part:
+    return Part("part", "the part", command, dict(os.environ), ready, patience=patience, stop_within=1)
+
+
+def test_a_part_that_dies_at_once_is_reported_with_its_last_word(tmp_path: Path) -> None:
+    child = start_part(part(sys.executable, "-c", "raise SystemExit('no such option')"), logs=tmp_path)
+    with pytest.raises(OrchestratorUnavailable, match="the part ended at once: no such option"):
+        wait_until_ready(child, say=lambda _: None)
+
+
+def test_a_part_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
+    child = start_part(part("sleep", "60", patience=0.3), logs=tmp_path)
+    with pytest.raises(OrchestratorUnavailable, match="not ready after"):
+        wait_until_ready(child, say=lambda _: None)
+    stop_child(child)
+
+
+def test_a_part_that_ignores_the_request_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    child = start_part(part("bash", "-c", "trap '' TERM; sleep 60 & sleep 60"), logs=tmp_path)
+    assert until(lambda: len(psutil.Process(child.process.pid).children()) == 2, within=5)
+    family = psutil.Process(child.process.pid).children()
+    stop_child(child)
+    assert until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family), within=5)
+
+
+def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(home: Settings) -> None:
+    code = (
+        "import json, os, subprocess, sys, psutil; from pathlib import Path\n"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "Path(sys.argv[1]).write_text(json.dumps([[child.pid, psutil.Process(child.pid).create_time()]])); print(child.pid)"
+    )
+    home.home.mkdir(parents=True, exist_ok=True)
+    notes = home.home / "services.json"
+    left = int(subprocess.run([sys.executable, "-c", code, str(notes)], capture_output=True, text=True, check=True).stdout)
+    said: list[str] = []
+    with run_services(home, say=said.append, parts=()):
+        assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+    assert "stopped what an earlier start had left running" in said
+    assert stop_leftovers(notes) == 0
+
+
+def test_sigterm_stops_everything_cleanly(home: Settings) -> None:
+    code = """
+import sys
+from pathlib import Path
+from infra.processes import Part
+from infra.services import run_services
+from infra.settings import Settings
+with run_services(Settings(home=Path(sys.argv[1]), database_url="postgresql://nobody/none"), say=print, parts=()) as services:
+    services.start(Part("part", "the part", ["sleep", "60"], {"PATH": "/usr/bin:/bin"}, lambda: True))
+    print(services.children[0].process.pid, flush=True)
+    services.keep_running()
+"""
+    supervisor = subprocess.Popen(
+        ["bash", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, "-c", code, str(home.home)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert supervisor.stdout is not None
+    child = int(supervisor.stdout.readline())
+    supervisor.terminate()
+    output, _ = supervisor.communicate(timeout=30)
+    assert "stopping the part" in output
+    assert not psutil.pid_exists(child)
