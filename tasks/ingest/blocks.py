@@ -68,6 +68,14 @@ class Spans:
         """The physical line on which a record starts."""
         return int(self.lines[min(record, len(self.lines) - 1)])
 
+    def cut(self, data: bytes, records: NDArray[np.int64]) -> bytes:
+        """The bytes of some records, joined; `data` is the block's own or of the same length."""
+        if not len(records):
+            return b""
+        breaks = np.flatnonzero(np.diff(records) != 1) + 1
+        firsts, lasts = records[np.concatenate(([0], breaks))], records[np.concatenate((breaks - 1, [len(records) - 1]))]
+        return b"".join(data[self.starts[a] : self.ends[b]] for a, b in zip(firsts, lasts, strict=True))
+
     def text(self, record: int) -> str:
         record = min(record, len(self.lines) - 1)
         return self.data[self.starts[record] : self.ends[record]].decode("utf-8", "replace").rstrip("\r\n")

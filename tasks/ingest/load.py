@@ -14,8 +14,9 @@ from store.copying import copy_file, copy_in, copy_statement
 from tasks.ingest.blocks import cut_blocks
 from tasks.ingest.files import SourceFile, Utf8, match_columns, open_text, read_header
 from tasks.ingest.keys import KeyIndex
-from tasks.ingest.parse import BlockParser, Layout
+from tasks.ingest.parse import BlockParser
 from tasks.ingest.places import Places
+from tasks.ingest.read import Layout
 from tasks.ingest.rejects import COLUMNS, RejectPile
 from tasks.ingest.repeats import set_repeats_aside
 
@@ -49,7 +50,7 @@ class _Loading:
         began = monotonic()
         for block in cut_blocks(stream, source=file.name, delimiter=delimiter, line=line):  # type: ignore[arg-type]
             parsed = parser.parse(block)
-            self.read += parsed.rows + len(parsed.rejects)
+            self.read += len(parsed.hashes) + len(parsed.rejects)
             self.twice += parsed.twice
             for reject in parsed.rejects:
                 self.pile.add(reject)

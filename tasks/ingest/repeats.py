@@ -15,14 +15,15 @@ from store.copying import copy_in, copy_statement
 from store.engine import driver_cursor
 from tasks.ingest.places import Places
 
-# Rows lie in the order in which COPY brought them: the table is new and has one writer, so its ctids only grow.
+# Rows lie in the order in which COPY brought them: the table is new and had one writer. One process reads it from its start.
+_IN_ORDER = "SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0"
 _CREATE = "CREATE TABLE {places} (n bigint, source text, line bigint)"
 _MOVE = """
-WITH numbered AS (SELECT ctid AS place, row_number() OVER (ORDER BY ctid) - 1 AS n FROM {landed}),
+WITH numbered AS (SELECT ctid AS place, {key_only}, row_number() OVER () - 1 AS n FROM {landed}),
 ranked AS (
-    SELECT t.place, p.source, p.line, row_number() OVER same AS copy,
+    SELECT l.place, p.source, p.line, row_number() OVER same AS copy,
         first_value(p.source) OVER same AS first_source, first_value(p.line) OVER same AS first_line
-    FROM {places} p JOIN numbered t USING (n) JOIN {landed} l ON l.ctid = t.place
+    FROM {places} p JOIN numbered l USING (n)
     WINDOW same AS (PARTITION BY {key} ORDER BY n)
 ),
 gone AS (
@@ -51,6 +52,7 @@ def set_repeats_aside(
     _execute(connection, sql.SQL(_CREATE).format(**names))
     statement = copy_statement(batch.schema, table, ("n", "source", "line"))
     copy_in(connection, statement, _written(first, found, places))
+    _execute(connection, sql.SQL(_IN_ORDER))
     moved = _execute(connection, sql.SQL(_MOVE).format(**names))
     _execute(connection, sql.SQL(_DROP).format(**names))
     return moved
@@ -62,6 +64,7 @@ def _names(batch: Batch, key: tuple[str, ...]) -> dict[str, Any]:
         "rejected": sql.Identifier(batch.schema, f"rejected_{batch.id}"),
         "places": sql.Identifier(batch.schema, f"places_{batch.id}"),
         "key": sql.SQL(", ").join(sql.SQL("l.{}").format(sql.Identifier(name)) for name in key),
+        "key_only": sql.SQL(", ").join(map(sql.Identifier, key)),
         "landed_key": sql.SQL(", ").join(sql.SQL("l.{}").format(sql.Identifier(name)) for name in key),
         "key_names": sql.Literal(", ".join(key)),
     }

@@ -79,6 +79,7 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
         connection, night.run, BatchKind.INPUT,
         columns=list(pipeline.columns), fingerprint=found.fingerprint, contract_hash=pipeline.contract_fingerprint,
         source={"files": [file.to_json() for file in found.files]}, code=night.code_of("ingest"),
+        image=night.settings.image_digest,
     )  # fmt: skip
     loaded = load_files(connection, batch, pipeline, found.files)
     count_batch(connection, batch.id, rows=loaded.rows, rejected=loaded.rejected)

@@ -1,0 +1,147 @@
+"""Reads a block of CSV with pyarrow: every column as its type if it can be, as text where some cell of it cannot."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from domain.pipeline import Column
+from tasks.ingest.blocks import Block
+from tasks.ingest.cells import ARROW, FALSE, NAIVE, TRUE, ZONED
+from tasks.ingest.files import wrong_encoding
+
+_COLUMN = re.compile(r"In CSV column #(\d+)")
+_ZONE_AT_END = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the cells of one file stand: its header, what separates cells, and which cells mean 'no value'."""
+
+    header: tuple[str, ...]
+    delimiter: str
+    nulls: tuple[str, ...]
+
+    @property
+    def null(self) -> str:
+        """The one null mark that COPY is told."""
+        return self.nulls[0] if len(self.nulls) == 1 else ""
+
+
+class Ragged(list[tuple[int, int, str]]):
+    """Rows with another number of cells than the header: (record within the block, cells, text)."""
+
+    def __call__(self, row: Any) -> str:
+        self.append((row.number - 1, row.actual_columns, row.text))
+        return "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One block. Columns in `doubtful` are text, and some cell of each may not fit its type."""
+
+    table: Any
+    ragged: Ragged
+    doubtful: frozenset[str]
+
+
+class BlockReader:
+    """Reads the blocks of one file by one contract; remembers which timestamp columns name their zone."""
+
+    def __init__(self, layout: Layout, columns: Mapping[str, Column]) -> None:
+        self.layout, self.columns = layout, columns
+        self._names = _unique(layout.header)
+        self._moments: dict[str, Any] = {}
+
+    def read(self, block: Block, data: bytes) -> Read:
+        """Raises SourceError when the block is not UTF-8."""
+        doubtful = self._doubtful(data)
+        while True:
+            ragged = Ragged()
+            try:
+                types = self._types(data, quoted=block.quoted)
+                wanted = {name: pa.string() if name in doubtful else kind for name, kind in types.items()}
+                return Read(self._read(data, wanted, quoted=block.quoted, ragged=ragged), ragged, frozenset(doubtful))
+            except pa.ArrowInvalid as error:
+                check_utf8(block)
+                before = len(doubtful)
+                doubtful |= self._named_in(str(error))
+                if len(doubtful) == before:
+                    raise
+
+    def strings(self, block: Block, data: bytes) -> Any:
+        """Every column of the contract as text, without the ragged rows."""
+        return self._read(data, dict.fromkeys(self.columns, pa.string()), quoted=block.quoted, ragged=Ragged())
+
+    def _doubtful(self, data: bytes) -> set[str]:
+        """Columns that pyarrow would read too kindly: 0x1F as 31, or text that Postgres cannot hold."""
+        found = {name for name, column in self.columns.items() if column.type == "decimal"}
+        if b"\0" in data:
+            found |= {name for name, column in self.columns.items() if column.type == "text"}
+        if _may_hold_hex(data):
+            found |= {name for name, column in self.columns.items() if column.type == "int"}
+        return found
+
+    def _named_in(self, message: str) -> set[str]:
+        match = _COLUMN.search(message)
+        if match and self._names[int(match[1])] in self.columns:
+            return {self._names[int(match[1])]}
+        return set(self.columns)
+
+    def _types(self, data: bytes, *, quoted: bool) -> dict[str, Any]:
+        """The Arrow type of each column; the first cell says whether a timestamp column names its zone."""
+        moments = {name: pa.string() for name, column in self.columns.items() if column.type == "timestamp"}
+        if moments.keys() - self._moments.keys():
+            texts = self._read(data, dict.fromkeys(self.columns, pa.string()), quoted=quoted, ragged=Ragged())
+            for name in moments.keys() - self._moments.keys():
+                first = next((cell for cell in texts[name][:1000].to_pylist() if cell is not None), None)
+                if first is not None:
+                    self._moments[name] = ZONED if _ZONE_AT_END.search(first[10:]) else NAIVE
+        return {name: self._moments.get(name, ARROW[column.type]) for name, column in self.columns.items()}
+
+    def _read(self, data: bytes, types: Mapping[str, Any], *, quoted: bool, ragged: Ragged) -> Any:
+        return pcsv.read_csv(
+            pa.py_buffer(data),
+            read_options=pcsv.ReadOptions(column_names=self._names, use_threads=False, block_size=len(data) + 1),
+            parse_options=pcsv.ParseOptions(
+                delimiter=self.layout.delimiter, newlines_in_values=quoted, invalid_row_handler=ragged
+            ),
+            convert_options=pcsv.ConvertOptions(
+                column_types=types, include_columns=list(self.columns), null_values=list(self.layout.nulls),
+                strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=TRUE, false_values=FALSE,
+            ),
+        ).combine_chunks()  # fmt: skip
+
+
+def _may_hold_hex(data: bytes) -> bool:
+    """Whether 0x or 0X starts a word anywhere. By whole arrays: searching bytes for pairs is ten times slower."""
+    letters = np.frombuffer(data, np.uint8)
+    at = np.flatnonzero((letters | 0x20) == ord("x"))
+    at = at[(at > 0) & (letters[at - 1] == ord("0"))]
+    before = letters[np.maximum(at - 2, 0)]
+    small = before | 0x20
+    inside_word = ((small >= ord("a")) & (small <= ord("z"))) | ((before >= ord("0")) & (before <= ord("9")))
+    return bool(((at < 2) | ~inside_word).any())
+
+
+def check_utf8(block: Block) -> None:
+    """Raises SourceError with the line of the first byte that is not UTF-8."""
+    try:
+        block.data.decode()
+    except UnicodeDecodeError as error:
+        line = block.line + block.data.count(b"\n", 0, error.start)
+        raise wrong_encoding(block.source, line=line, byte=block.data[error.start]) from None
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Columns outside the contract may share a name; pyarrow needs them apart."""
+    seen: set[str] = set()
+    result = []
+    for number, name in enumerate(names):
+        result.append(f"{name}\0{number}" if name in seen else name)
+        seen.add(name)
+    return result
