@@ -56,6 +56,31 @@ def _name(value: str) -> str:
     return value
 
 
+_UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "s": 1, "second": 1, "minute": 60, "hour": 3600, "h": 3600}
+
+
+def _memory(value: object) -> object:
+    if isinstance(value, int) and value >= _UNITS["m"]:
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg])i?b?", value.lower()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is no amount of memory; write it as 512m or 2g")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta) or (isinstance(value, str) and value.startswith("PT")):
+        return value
+    match = re.fullmatch(r"(\d+) ?(s|m|h|second|minute|hour)s?", value) if isinstance(value, str) else None
+    if match is None or match[1] == "0":
+        raise ValueError(f"{value!r} is no length of time; write it as 90s, 30m or 1h")
+    return timedelta(seconds=int(match[1]) * (60 if match[2] == "m" else _UNITS[match[2]]))
+
+
+def _runner(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
 Days = Annotated[timedelta, BeforeValidator(_days)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
@@ -163,6 +188,21 @@ class Publish(_Strict):
     hold_if: HoldIf = HoldIf()
 
 
+class Limits(_Strict):
+    """What one stage's container may use; what needs more is stopped, and the sentence names the limit to raise."""
+
+    memory: Annotated[int, BeforeValidator(_memory)] = Field("2g", validate_default=True, description="such as 512m or 2g")
+    cpus: float = Field(1.0, gt=0, le=256, description="cores, parts of one included")
+    timeout: Annotated[timedelta, BeforeValidator(_duration)] = Field(timedelta(hours=1), description="such as 30m or 1h")
+
+
+class Runner(_Strict):
+    """Where stages run."""
+
+    kind: Literal["inline", "docker"] = Field("inline", description="in the process, or each in a container of its own")
+    limits: Limits = Limits()
+
+
 class Pipeline(_Strict):
     """One folder under `deployments/`: what a team declares, and all that Overnight knows of it."""
 
@@ -180,7 +220,7 @@ class Pipeline(_Strict):
     model: Model = Model()
     publish: Publish = Publish()
     catch_up: Literal["none", "latest", "all"] = "latest"
-    runner: Literal["inline", "docker"] = "inline"
+    runner: Annotated[Runner, BeforeValidator(_runner)] = Runner()
 
     @property
     def calendar(self) -> Calendar:

@@ -1,0 +1,139 @@
+"""How a night, and with it a pipeline, stands in the eyes of a reader: one state, one sentence, one thing to do.
+
+Pure: a calendar, what the ledger holds, and a clock in; words out. The web, and whoever else tells people, use these words.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.interval import Calendar, Interval
+from domain.trust import Freshness
+from domain.words import RunState
+
+
+class NightState(StrEnum):
+    """What readers see of one night. `stopped`: its process is gone and nobody has taken the night over yet."""
+
+    PUBLISHED = "published"
+    LEARNING = "learning"
+    HELD = "held"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    WAITING = "waiting"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The newest run of a night that tells something. `alive` says whether its process still holds the night's lock."""
+
+    run: int
+    state: RunState
+    reason: str
+    alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`todo` is empty when there is nothing to do."""
+
+    state: NightState
+    why: str
+    todo: str = ""
+
+
+def judge_standing(
+    *, pipeline: str, label: str, attempt: Attempt | None, predictions: bool, rows: bool, overdue: bool
+) -> Standing:
+    """How one night stands. `predictions` and `rows`: whether readers see a prediction and an input batch of it."""
+    again = f"overnight run {pipeline} --interval {label}"
+    if predictions or rows:
+        state = NightState.PUBLISHED if predictions else NightState.LEARNING
+        what = "Published." if predictions else "Its rows are published to learn from; no model may score this night yet."
+        return Standing(state, *_after_publication(what, attempt, again))
+    if attempt is None and overdue:
+        return Standing(NightState.MISSING, "The deadline has passed and no run was ever started for this night.", again)
+    if attempt is None:
+        return Standing(NightState.WAITING, "No run has started for this night yet, and its deadline has not passed.")
+    return _unpublished(attempt, again)
+
+
+def _unpublished(attempt: Attempt, again: str) -> Standing:
+    if attempt.state is RunState.RUNNING and attempt.alive:
+        return Standing(NightState.RUNNING, f"Run {attempt.run} is under way.")
+    if attempt.state in (RunState.RUNNING, RunState.CRASHED):
+        why = f"The process of run {attempt.run} is gone and left the night unfinished; what was sealed is kept."
+        return Standing(NightState.STOPPED, why, again)
+    if attempt.state is RunState.HELD:
+        return Standing(NightState.HELD, sentence(attempt.reason), f"repair the source, then {again}")
+    if attempt.state is RunState.FAILED:
+        return Standing(NightState.FAILED, sentence(attempt.reason), again)
+    return Standing(NightState.MISSING, "Its runs ended without anything to publish.", again)
+
+
+def _after_publication(what: str, attempt: Attempt | None, again: str) -> tuple[str, str]:
+    if attempt is None or attempt.state in (RunState.PUBLISHED, RunState.SKIPPED):
+        return what, ""
+    if attempt.state is RunState.RUNNING and attempt.alive:
+        return f"{what} Run {attempt.run} takes the night again.", ""
+    if attempt.state in (RunState.RUNNING, RunState.CRASHED):
+        return f"{what} A newer run stopped without a word; readers keep what was published.", again
+    ended = "held" if attempt.state is RunState.HELD else "failed"
+    return f"{what} A newer run {ended} ({attempt.reason.rstrip('. ')}); readers keep what was published.", again
+
+
+def explain_trust(
+    *, freshness: Freshness, calendar: Calendar, published: Interval | None, learned: Interval | None,
+    question: Standing | None, question_label: str,
+) -> str:  # fmt: skip
+    """The sentence beside a pipeline's trust line: why it is as it is, and what readers see meanwhile.
+
+    `published` and `learned` are the newest nights with predictions and with rows; `question` is how the night in question
+    stands: the first that was missed, or else the newest that was tried.
+    """
+    keeps = f"Readers keep the night of {calendar.label(published)}." if published else "There is nothing to read yet."
+    if freshness.late_since is not None:
+        return f"Late since {moment(freshness.late_since, calendar)}. {_tell(question, question_label)}{keeps}"
+    if question is not None and question.state in (NightState.HELD, NightState.FAILED, NightState.STOPPED):
+        return f"{_tell(question, question_label)}{keeps}"
+    if published is None and learned is not None:
+        return f"Learning: rows are published up to the night of {calendar.label(learned)}, and no model may score yet."
+    if published is None:
+        return "Nothing was ever published, and nothing is due yet."
+    return "Every night that was due is published."
+
+
+def _tell(standing: Standing | None, label: str) -> str:
+    if standing is None or standing.state in (NightState.WAITING, NightState.PUBLISHED):
+        return ""
+    return f"The night of {label} {_IS[standing.state]}: {standing.why[0].lower()}{standing.why[1:]} "
+
+
+_IS = {
+    NightState.LEARNING: "has no predictions",
+    NightState.HELD: "is held",
+    NightState.FAILED: "failed",
+    NightState.STOPPED: "stopped",
+    NightState.RUNNING: "is being taken",
+    NightState.MISSING: "is missing",
+}
+
+
+def judge_learning(published: Interval | None, learned: Interval | None) -> Interval | None:
+    """The night by which lateness is judged: the newest with predictions, or, before there ever were any, with rows."""
+    return published or learned
+
+
+def sentence(text: str) -> str:
+    """Starts with a capital and ends with a stop."""
+    bare = text.strip()
+    if not bare:
+        return "No reason was given."
+    return bare[0].upper() + bare[1:] + ("" if bare[-1] in ".?!" else ".")
+
+
+def moment(when: datetime, calendar: Calendar) -> str:
+    """A moment as people of the pipeline's time zone say it: `2013-02-05 07:00 EST`."""
+    return when.astimezone(calendar.timezone).strftime("%Y-%m-%d %H:%M %Z")

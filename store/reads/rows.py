@@ -1,0 +1,239 @@
+"""Published rows: filtered, sorted and paged by key, one batch at a time; and one key through all nights.
+
+Every statement names the two batches it reads, so it is planned into the two tables that hold them, and sealed rows never
+change: two pages of one batch agree whatever is published between them.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from typing import Any, Literal
+
+from psycopg import sql
+
+from domain.errors import UsageError
+from domain.pipeline import Pipeline
+from domain.words import Task
+from store.reads.connection import Connection, Row, fetch
+
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "null"]
+OPERATORS: Mapping[str, str] = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "null": "IS NULL"}
+CASTS = {
+    "bool": "boolean", "int": "bigint", "float": "double precision", "decimal": "numeric", "text": "text", "date": "date",
+    "timestamp": "timestamptz",
+}  # fmt: skip
+OWN = ("prediction", "probability", "model_version", "hindsight")
+MOST_FILTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`column operator value`; the value is text, read as the column's type."""
+
+    column: str
+    operator: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What part of a batch is asked for. `after` is a cursor that a former page has given."""
+
+    columns: tuple[str, ...]
+    filters: tuple[Filter, ...] = ()
+    sort: str | None = None
+    descending: bool = False
+    after: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: Sequence[Row]
+    next: str | None
+
+
+def column_types(pipeline: Pipeline) -> dict[str, str]:
+    """Every column that may be read, filtered and sorted, the key first, with its type in the contract's words."""
+    kind = "float" if pipeline.target.task is Task.REGRESSION else ("bool" if pipeline.target.rule else "text")
+    own = {"prediction": kind, "probability": "float", "model_version": "int", "hindsight": "bool"}
+    contract = {name: column.type for name, column in pipeline.columns.items()}
+    return {name: contract[name] for name in pipeline.key} | own | contract
+
+
+def parse_value(text: str, kind: str, *, column: str, zone: tzinfo = UTC) -> Any:
+    """A filter's or a key's text as its column's type; raises UsageError with the sentence that helps.
+
+    A moment without an offset is read as the wall clock of `zone`.
+    """
+    try:
+        match kind:
+            case "int":
+                number = int(text)
+                if not -(2**63) <= number < 2**63:
+                    raise ValueError
+                return number
+            case "float":
+                return float(text)
+            case "decimal":
+                return _decimal(text)
+            case "bool":
+                return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
+            case "date":
+                return date.fromisoformat(text)
+            case "timestamp":
+                moment = datetime.fromisoformat(text)
+                return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    except (ValueError, KeyError, ArithmeticError, OverflowError):
+        raise UsageError(f"{text[:60]!r} is no {kind}, which column {column} holds") from None
+    if "\x00" in text:
+        raise UsageError(f"the value for column {column} holds a NUL character, which no text in a database does")
+    return text
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > 1000 or len(text) > 200:
+        raise ValueError
+    return number
+
+
+def read_page(connection: Connection, pipeline: Pipeline, question: Question, *, batch: int, input_batch: int) -> Page:
+    """One page of one batch, and the cursor of the next."""
+    statement, parameters = compose(pipeline, question, batch=batch, input_batch=input_batch)
+    rows = fetch(connection, statement, parameters)
+    if len(rows) <= question.limit:
+        return Page([_shown(row, question) for row in rows], None)
+    rows = rows[: question.limit]
+    return Page([_shown(row, question) for row in rows], _cursor(pipeline, question, rows[-1]))
+
+
+def _shown(row: Row, question: Question) -> Row:
+    return {name: row[name] for name in question.columns}
+
+
+def compose(
+    pipeline: Pipeline, question: Question, *, batch: int, input_batch: int, capped: bool = True
+) -> tuple[sql.Composed, list[Any]]:
+    """The statement and its parameters; columns come from the contract alone, values are always parameters.
+
+    Raises UsageError for a column, value or cursor that is none.
+    """
+    types = column_types(pipeline)
+    for name in (*question.columns, *([question.sort] if question.sort else []), *(one.column for one in question.filters)):
+        if name not in types:
+            raise UsageError(f"{name[:60]!r} is no column of {pipeline.name}; it has {', '.join(types)}")
+    if len(question.filters) > MOST_FILTERS:
+        raise UsageError(f"{len(question.filters)} filters are more than the {MOST_FILTERS} that one question may hold")
+    parameters: list[Any] = [batch, input_batch]
+    conditions: list[sql.Composable] = [sql.SQL("batch = %s AND input_batch = %s")]
+    conditions += _filtered(question.filters, types, parameters, zone=pipeline.interval.timezone)
+    order = [*([question.sort] if question.sort and question.sort not in pipeline.key else []), *_keys(pipeline, question)]
+    if question.after:
+        conditions.append(_after(pipeline, question, types, parameters))
+    wanted = list(dict.fromkeys([*question.columns, *order]))
+    direction = sql.SQL(" DESC NULLS LAST" if question.descending else " ASC NULLS LAST")
+    # a key is never null, and without the words its index gives the order
+    plain = sql.SQL(" DESC" if question.descending else "")
+    statement = sql.SQL("SELECT {columns} FROM {view} WHERE {conditions} ORDER BY {order}{limit}").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, wanted if capped else question.columns)),
+        view=sql.Identifier(pipeline.name, "history"),
+        conditions=sql.SQL(" AND ").join(conditions),
+        order=sql.SQL(", ").join(
+            sql.Identifier(name) + (plain if name in pipeline.key else direction) for name in order
+        ),
+        limit=sql.SQL(" LIMIT %s") if capped else sql.SQL(""),
+    )  # fmt: skip
+    if capped:
+        parameters.append(question.limit + 1)
+    return statement, parameters
+
+
+def _keys(pipeline: Pipeline, question: Question) -> list[str]:
+    """The key's columns, beginning with the one that is sorted by."""
+    rest = [name for name in pipeline.key if name != question.sort]
+    return [question.sort, *rest] if question.sort in pipeline.key and question.sort else rest
+
+
+def _filtered(
+    filters: Sequence[Filter], types: Mapping[str, str], parameters: list[Any], *, zone: tzinfo
+) -> Iterator[sql.Composed]:
+    for one in filters:
+        if one.operator not in OPERATORS:
+            raise UsageError(f"{one.operator[:20]!r} is no comparison; there are {', '.join(OPERATORS)}")
+        if one.operator == "null":
+            wanted = parse_value(one.value or "true", "bool", column=one.column)
+            yield sql.SQL("{} IS NULL" if wanted else "{} IS NOT NULL").format(sql.Identifier(one.column))
+            continue
+        parameters.append(parse_value(one.value, types[one.column], column=one.column, zone=zone))
+        yield sql.SQL("{} {} %s::{}").format(
+            sql.Identifier(one.column), sql.SQL(OPERATORS[one.operator]), sql.SQL(CASTS[types[one.column]])
+        )
+
+
+def _after(pipeline: Pipeline, question: Question, types: Mapping[str, str], parameters: list[Any]) -> sql.Composed:
+    """The rows behind the cursor, in the order asked for; of a column that may be empty, the empty ones come last."""
+    assert question.after is not None
+    keys = _keys(pipeline, question)
+    sort = question.sort if question.sort and question.sort not in pipeline.key else None
+    values = _read_cursor(question.after, [*([sort] if sort else []), *keys], types)
+    sign = sql.SQL("<" if question.descending else ">")
+
+    def cast(name: str) -> sql.Composed:
+        return sql.SQL("%s::{}").format(sql.SQL(CASTS[types[name]]))
+
+    behind_key = sql.SQL("({}) {} ({})").format(
+        sql.SQL(", ").join(map(sql.Identifier, keys)), sign, sql.SQL(", ").join(map(cast, keys))
+    )
+    if sort is None:
+        parameters.extend(values)
+        return behind_key
+    if values[0] is None:
+        parameters.extend(values[1:])
+        return sql.SQL("({} IS NULL AND {})").format(sql.Identifier(sort), behind_key)
+    parameters.extend([values[0], values[0], *values[1:]])
+    return sql.SQL("({0} {1} {2} OR {0} IS NULL OR ({0} = {2} AND {3}))").format(
+        sql.Identifier(sort), sign, cast(sort), behind_key
+    )
+
+
+def _cursor(pipeline: Pipeline, question: Question, last: Row) -> str:
+    names = [*([question.sort] if question.sort and question.sort not in pipeline.key else []), *_keys(pipeline, question)]
+    values = [None if last[name] is None else _text(last[name]) for name in names]
+    return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _read_cursor(cursor: str, names: Sequence[str], types: Mapping[str, str]) -> list[Any]:
+    broken = UsageError("the cursor is none that a page of this question has given; begin without 'after'")
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        raise broken from None
+    right = isinstance(values, list) and len(values) == len(names) and all(v is None or isinstance(v, str) for v in values)
+    if not right:
+        raise broken
+    return [None if v is None else parse_value(v, types[n], column=n) for n, v in zip(names, values, strict=True)]
+
+
+def read_history(connection: Connection, pipeline: Pipeline, key: Sequence[Any], *, limit: int) -> list[Row]:
+    """One key through every published night, newest first."""
+    types = column_types(pipeline)
+    statement = _HISTORY.format(
+        view=sql.Identifier(pipeline.name, "published"),
+        same=sql.SQL(" AND ").join(
+            sql.SQL("{} = %s::{}").format(sql.Identifier(name), sql.SQL(CASTS[types[name]])) for name in pipeline.key
+        ),
+    )
+    return fetch(connection, statement, [*key, limit])
+
+
+_HISTORY = sql.SQL("SELECT * FROM {view} WHERE {same} ORDER BY interval_start DESC LIMIT %s")

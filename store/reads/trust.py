@@ -1,0 +1,164 @@
+"""The trust line of a pipeline and of one night, from the ledger, the calendar and the clock. Needs no scheduler."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.interval import Interval
+from domain.pipeline import Pipeline
+from domain.standing import Attempt, NightState, Standing, explain_trust, judge_learning, judge_standing
+from domain.trust import Freshness, TrustLine, deadline_of, judge_freshness
+from domain.words import BatchKind, RunState
+from store.reads.connection import Connection
+from store.reads.pipelines import (
+    Alive,
+    NightLine,
+    Published,
+    lock_keys,
+    newest_published,
+    newest_tried,
+    nights_between,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStanding:
+    """How a pipeline stands at one moment.
+
+    `focus` is the night to look at: the newest that was tried or published, or else the first that was missed; `line` is its
+    newest run and `standing` how it stands. `todo` is what helps with the night that made the pipeline late, or with `focus`.
+    """
+
+    pipeline: Pipeline
+    published: Published | None
+    learned: Published | None
+    freshness: Freshness
+    focus: Interval | None
+    line: NightLine | None
+    standing: Standing | None
+    todo: str
+    trust: TrustLine
+    running: bool
+
+    @property
+    def key(self) -> int:
+        """The publication that readers of the newest predictions see."""
+        return self.published.publication if self.published else 0
+
+
+def stand(connection: Connection, pipelines: Sequence[Pipeline], *, now: datetime, alive: Alive) -> list[PipelineStanding]:
+    """How each of the pipelines stands at `now`, all read from one moment of the database."""
+    names = [pipeline.name for pipeline in pipelines]
+    predictions = newest_published(connection, names, kind=BatchKind.PREDICTION)
+    rows = newest_published(connection, names, kind=BatchKind.INPUT)
+    tried = check_life(connection, newest_tried(connection, names), alive=alive)
+    return [
+        _stand(connection, one, now=now, alive=alive, published=predictions.get(one.name), learned=rows.get(one.name),
+            tried=tried.get(one.name))
+        for one in pipelines
+    ]  # fmt: skip
+
+
+def check_life(connection: Connection, lines: Mapping[str, NightLine], *, alive: Alive) -> dict[str, NightLine]:
+    """The same lines, by pipeline, each running attempt marked with whether its process still holds the night."""
+    open_ = [(name, line.interval.start) for name, line in lines.items() if line.attempt.state is RunState.RUNNING]
+    keys = lock_keys(connection, open_)
+    return {name: _marked(line, keys.get((name, line.interval.start)), alive) for name, line in lines.items()}
+
+
+def check_nights(connection: Connection, pipeline: str, lines: Sequence[NightLine], *, alive: Alive) -> list[NightLine]:
+    """The same for several nights of one pipeline."""
+    open_ = [(pipeline, line.interval.start) for line in lines if line.attempt.state is RunState.RUNNING]
+    keys = lock_keys(connection, open_)
+    return [_marked(line, keys.get((pipeline, line.interval.start)), alive) for line in lines]
+
+
+def _marked(line: NightLine, key: int | None, alive: Alive) -> NightLine:
+    if key is None:
+        return line
+    return replace(line, attempt=replace(line.attempt, alive=alive.holds(line, key)))
+
+
+def judge_night(
+    pipeline: Pipeline, interval: Interval, *, attempt: Attempt | None, predictions: bool, rows: bool, now: datetime
+) -> Standing:
+    """How one night stands, as `domain.standing` says it."""
+    calendar = pipeline.calendar
+    overdue = deadline_of(interval, calendar=calendar, at=pipeline.publish.deadline) <= now
+    return judge_standing(
+        pipeline=pipeline.name, label=calendar.label(interval), attempt=attempt, predictions=predictions, rows=rows,
+        overdue=overdue,
+    )  # fmt: skip
+
+
+def _stand(
+    connection: Connection,
+    pipeline: Pipeline,
+    *,
+    now: datetime,
+    alive: Alive,
+    published: Published | None,
+    learned: Published | None,
+    tried: NightLine | None,
+) -> PipelineStanding:
+    calendar = pipeline.calendar
+    seen = published.interval if published else None
+    rows = learned.interval if learned else None
+    last = tried.interval if tried else None
+    by = judge_learning(seen, rows)
+    freshness = judge_freshness(calendar=calendar, deadline=pipeline.publish.deadline, newest_published=by, now=now)
+
+    def judged(night: Interval, of: NightLine | None) -> Standing:
+        return judge_night(
+            pipeline, night, attempt=of.attempt if of else None, now=now,
+            predictions=bool(seen and seen.start == night.start),
+            rows=bool(rows and rows.start == night.start),
+        )  # fmt: skip
+
+    night = question = tried.interval if tried and (by is None or tried.interval.start >= by.start) else None
+    asked = tried if night else None
+    if freshness.late_since is not None:
+        question = calendar.after(by) if by else calendar.first
+        found = nights_between(connection, pipeline.name, first=question.start, last=question.start)
+        asked = next(iter(check_nights(connection, pipeline.name, found, alive=alive)), None)
+    reason = explain_trust(
+        freshness=freshness, calendar=calendar, published=seen,
+        learned=rows, question=judged(question, asked) if question else None,
+        question_label=calendar.label(question) if question else "",
+    )  # fmt: skip
+    focus = _newest(last, by) or question or calendar.before(now)
+    line = tried if tried and focus and tried.interval.start == focus.start else None
+    if freshness.late_since and question and (focus is None or (by and focus.start <= by.start)):
+        focus, line = question, asked
+    standing = judged(focus, line) if focus else None
+    todos = [one.todo for one in (question and judged(question, asked), standing) if one and one.todo]
+    return PipelineStanding(
+        pipeline, published, learned, freshness, focus, line, standing, next(iter(todos), ""),
+        _trust_line(pipeline, published, freshness=freshness, reason=reason),
+        running=bool(tried and tried.attempt.state is RunState.RUNNING),
+    )  # fmt: skip
+
+
+def _newest(*intervals: Interval | None) -> Interval | None:
+    return max((one for one in intervals if one is not None), key=lambda one: one.start, default=None)
+
+
+def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshness, reason: str) -> TrustLine:
+    if seen is None:
+        return TrustLine(pipeline.name, None, None, None, None, freshness.fresh, freshness.late_since, None, reason)
+    return TrustLine(
+        pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness.fresh,
+        freshness.late_since, seen.verdict, reason,
+    )  # fmt: skip
+
+
+def trust_night(
+    pipeline: Pipeline, interval: Interval, *, seen: Published | None, standing: Standing, now: datetime
+) -> TrustLine:
+    """The trust line of one night: late when its own deadline has passed and readers see nothing of it."""
+    deadline = deadline_of(interval, calendar=pipeline.calendar, at=pipeline.publish.deadline)
+    done = seen is not None or standing.state is NightState.LEARNING
+    late_since = None if done or deadline > now else deadline
+    freshness = Freshness(late_since is None, interval, late_since)
+    line = _trust_line(pipeline, seen, freshness=freshness, reason=standing.why)
+    return line if seen else replace(line, interval=interval)

@@ -1,0 +1,63 @@
+"""A web on this test's database, with a clock that the test holds."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from bookkeeping import Ledger
+from fastapi.testclient import TestClient
+
+from deployments.catalogue import Definition
+from infra.settings import Settings
+from web.app import create_app
+
+
+class Clock:
+    """What time it is for the web; a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2024, 1, 5, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(shops: Definition, writer: sa.Engine) -> Ledger:
+    return Ledger(shops, writer)
+
+
+@pytest.fixture
+def client(settings: Settings, clock: Clock) -> Iterator[TestClient]:
+    with TestClient(create_app(settings, now=clock), follow_redirects=False, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def published(ledger: Ledger) -> Ledger:
+    """1 and 2 January to learn from, 3 and 4 January with predictions: all that is due on the 5th."""
+    ledger.publish("2024-01-01")
+    ledger.publish("2024-01-02")
+    model = ledger.train("2024-01-03")
+    batch = ledger.publish("2024-01-03", model=model)
+    ledger.judge_quality("2024-01-03", batch=batch, model=model, value=0.71)
+    ledger.publish("2024-01-04", model=model, rows=66)
+    return ledger
+
+
+@pytest.fixture
+def ask(client: TestClient) -> Callable[[str], dict]:
+    """The API's answer to a path, which must be there."""
+
+    def get(path: str) -> dict:
+        answer = client.get(f"/api/v1{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return get

@@ -1,0 +1,107 @@
+"""The application: routes, templates and the readers' pool, put together once."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from infra.postgres import database_url
+from infra.settings import Settings
+from store.reads.connection import Reader
+from web import api, charts, documentation, health, pages, words
+from web.edge import Clock, Edge
+from web.entities import key_address
+from web.errors import install_errors
+from web.security import SecurityHeaders
+
+HERE = Path(__file__).parent
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
+DESCRIPTION = """Published predictions, each with its trust line. Everything here only reads.
+
+Every answer carries `trust`; the header `Overnight-Trust` says the same in one line, and `ETag` names the publication.
+"""
+
+
+def create_app(settings: Settings, *, now: Clock | None = None) -> FastAPI:
+    """The web layer on the database that the settings name. `now` is the clock, asked once per request."""
+    reader = open_reader(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reader.open()
+        try:
+            yield
+        finally:
+            reader.close()
+
+    app = FastAPI(
+        title="Overnight", version=version("overnight"), description=DESCRIPTION, lifespan=lifespan, docs_url=None,
+        redoc_url=None, openapi_url=None,
+    )  # fmt: skip
+    app.state.edge = Edge(reader, now or _utc_now, templates(), build_name())
+    for routes in (health.router, documentation.router, api.router, pages.router):
+        app.include_router(routes)
+    app.add_api_route("/static/{name}", _static, include_in_schema=False)
+    install_errors(app)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def open_reader(settings: Settings) -> Reader:
+    """A pool that logs in as the reader, or acts as it when the URL's user is the one who may do everything."""
+    acts = settings.database_url is not None and settings.reader_url is None
+    return Reader(database_url(settings, role="reader"), role="overnight_reader" if acts else None)
+
+
+def templates() -> Environment:
+    pages_ = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    filters: dict[str, Callable[..., object]] = {
+        "count": words.count, "figure": words.figure, "share": words.share, "seconds": words.seconds, "clock": words.clock,
+        "cell": words.cell, "mark": words.mark, "slug": words.slug, "night": words.night_words, "key_of": key_address,
+    }  # fmt: skip
+    pages_.filters.update(filters)
+    pages_.globals.update(
+        trust_words=words.trust_words, is_number=words.is_number, quality_chart=charts.quality_chart, bar=charts.bar,
+        build=build_name(), stylesheet=f"/static/overnight.css?{build_name()}",
+    )  # fmt: skip
+    return pages_
+
+
+@lru_cache(maxsize=1)
+def build_name() -> str:
+    """A name for this code and these templates, so that a change of either changes every tag."""
+    digest = hashlib.sha256()
+    for path in sorted(HERE.rglob("*")):
+        if path.suffix in (".py", ".html", ".css"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+_STATIC = {"overnight.css": "text/css", "overnight.svg": "image/svg+xml"}
+
+
+def _static(name: str, request: Request) -> Response:
+    """The two files that pages load; the address of a build never changes what it holds."""
+    if name not in _STATIC:
+        return Response(status_code=404)
+    tag = f'"{build_name()}"'
+    kept = {"ETag": tag, "Cache-Control": "public, max-age=31536000, immutable" if request.url.query else "public, max-age=300"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=kept)
+    return Response((HERE / "static" / name).read_bytes(), media_type=_STATIC[name], headers=kept)

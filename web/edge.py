@@ -1,0 +1,159 @@
+"""The edge: where a request becomes one view of the ledger at one moment, and an answer with its trust line and its tag."""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from jinja2 import Environment
+from pydantic import BaseModel
+
+from domain.errors import UsageError
+from domain.interval import Interval
+from domain.pipeline import Pipeline
+from domain.trust import TrustLine
+from store.reads.connection import Connection, Reader
+from store.reads.pipelines import Alive, Mark, declared, ledger_mark, living_runs
+from store.reads.trust import PipelineStanding, stand
+from web.words import trust_words
+
+Clock = Callable[[], datetime]
+
+
+class NotFound(UsageError):
+    """What was asked for is not here; the sentence says what is."""
+
+
+class Unchanged(Exception):
+    """The asker already holds this answer."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One moment of the database, and the clock of one request."""
+
+    connection: Connection
+    now: datetime
+    alive: Alive
+    standings: Sequence[PipelineStanding]
+    mark: Mark
+
+    @property
+    def one(self) -> PipelineStanding:
+        return self.standings[0]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.one.pipeline
+
+    def named(self, night: str) -> Interval:
+        """The interval of that name; raises NotFound with a sentence for anything that is none."""
+        if night == "latest":
+            if self.one.published is None:
+                raise NotFound(f"nothing of {self.pipeline.name} is published yet", hint=self.one.todo)
+            return self.one.published.interval
+        try:
+            return self.pipeline.calendar.named(night)
+        except UsageError as error:
+            raise NotFound(error.what) from None
+        except (ValueError, OverflowError):
+            raise NotFound(f"{night[:40]!r} is no night of {self.pipeline.name}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and the trust line that goes with it; `settled` unless something in it is under way.
+
+    `page` holds what only the page needs, such as the words of its form.
+    """
+
+    body: BaseModel
+    trust: Sequence[tuple[TrustLine, Pipeline]]
+    settled: bool = True
+    page: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What every route is handed: the readers' pool, the clock, the templates, and the name of this build."""
+
+    reader: Reader
+    now: Clock
+    pages: Environment
+    build: str
+
+    def answer(
+        self, request: Request, assemble: Callable[[View], Answered], *, pipeline: str | None = None, template: str | None = None
+    ) -> Response:
+        """Assembles an answer from one moment of the database, as JSON or through a template.
+
+        Raises Unchanged, before anything but the trust line was read, when the asker's tag is still right.
+        """
+        now = self.now()
+        asked = request.headers.get("if-none-match", "")
+        alive = self.reader.ask(living_runs)
+
+        def read(connection: Connection) -> tuple[Answered, str]:
+            view = self._open(connection, pipeline, now=now, alive=alive)
+            tag = self._tag(view, template)
+            if holds_tag(asked, tag) and not any(one.running for one in view.standings):
+                raise Unchanged(tag)
+            return assemble(view), tag
+
+        answered, tag = self.reader.ask_at_once(read)
+        return self._respond(answered, tag, template=template, path=request.url.path)
+
+    def _open(self, connection: Connection, pipeline: str | None, *, now: datetime, alive: Alive) -> View:
+        pipelines = find_pipelines(connection, pipeline)
+        standings = stand(connection, pipelines, now=now, alive=alive)
+        return View(connection, now, alive, standings, ledger_mark(connection, pipeline))
+
+    def _tag(self, view: View, template: str | None) -> str:
+        times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(view.now)) for one in view.standings]
+        parts = [self.build, template, view.mark.ledger, *times]
+        digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return f'W/"p{view.mark.publication}-{digest}"'
+
+    def _respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
+        headers = answer_headers(answered.trust, tag=tag if answered.settled else None)
+        if template is None:
+            return Response(answered.body.model_dump_json(), media_type="application/json", headers=headers)
+        page = self.pages.get_template(template).render(answer=answered.body, trusts=answered.trust, path=path, **answered.page)
+        return Response(page, media_type="text/html", headers=headers)
+
+
+def answer_headers(trust: Sequence[tuple[TrustLine, Pipeline]], *, tag: str | None) -> dict[str, str]:
+    """The trust line in one header, and what caches need."""
+    lines = ", ".join("; ".join(trust_words(line, pipeline)) for line, pipeline in trust[:20])
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
+    if lines:
+        headers["Overnight-Trust"] = lines.encode("ascii", "replace").decode()
+    if tag:
+        headers["ETag"] = tag
+    return headers
+
+
+def holds_tag(asked: str, tag: str) -> bool:
+    """Whether an If-None-Match header names the tag; weak and strong forms are the same to it (RFC 9110, 13.1.2)."""
+    opaque = tag.removeprefix("W/")
+    return asked.strip() == "*" or any(one.strip().removeprefix("W/") == opaque for one in asked.split(","))
+
+
+def find_pipelines(connection: Connection, name: str | None) -> list[Pipeline]:
+    """All pipelines, or the one of that name; raises NotFound with the nearest known name."""
+    if name is not None and "\x00" in name:
+        raise NotFound("a pipeline's name holds no NUL character")
+    found = declared(connection, name=name)
+    if found or name is None:
+        return found
+    known = [pipeline.name for pipeline in declared(connection)]
+    near = difflib.get_close_matches(name[:60], known, n=1)
+    rest = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}" if known else "none is registered yet"
+    raise NotFound(f"there is no pipeline {name[:60]!r}; {rest}")

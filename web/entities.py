@@ -1,0 +1,187 @@
+"""Assembles the rows browser, one key's history, and a model's card."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from domain.interval import Interval
+from domain.pipeline import Pipeline
+from domain.standing import NightState
+from domain.trust import TrustLine
+from store.reads.models import moves, nights_scored, quality, version
+from store.reads.pipelines import Published, published_as_of, published_between
+from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
+from store.reads.trust import judge_night, trust_night
+from web.edge import Answered, NotFound, View
+from web.morning import describe_nights, figures_of, label_of, move_of, trust_of
+from web.schemas import KeyAnswer, ModelAnswer, RowsAnswer, Said, Span
+
+HISTORY_SHOWN = 120
+
+
+def rows(
+    view: View, question: Question, *, night: str, as_of: datetime | None, path: str, query: Sequence[tuple[str, str]]
+) -> Answered:
+    """One page of what readers see of a night, or saw of it at `as_of`."""
+    pipeline = view.pipeline
+    seen, trust = seen_batch(view, night, as_of=as_of)
+    page = Page([], None)
+    if seen is not None and seen.input_batch is not None:
+        page = read_page(view.connection, pipeline, question, batch=seen.batch, input_batch=seen.input_batch)
+    types = column_types(pipeline)
+    body = RowsAnswer(
+        pipeline=pipeline.name, night=pipeline.calendar.label(seen.interval) if seen else None, as_of=as_of,
+        columns={name: types[name] for name in question.columns}, total=seen.rows if seen else 0, rows=list(page.rows),
+        next=_next(path, query, page.next), trust=trust_of(trust),
+    )  # fmt: skip
+    return Answered(body, [(trust, pipeline)])
+
+
+def _next(path: str, query: Sequence[tuple[str, str]], cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    kept = [(name, value) for name, value in query if name != "after"]
+    return f"{path}?{urlencode([*kept, ('after', cursor)])}"
+
+
+def seen_batch(view: View, night: str, *, as_of: datetime | None) -> tuple[Published | None, TrustLine]:
+    """The prediction batch that readers see of a night, or saw of it then, with its trust line."""
+    one = view.one
+    if as_of is not None:
+        return _seen_then(view, night, as_of=as_of)
+    if night == "latest":
+        return one.published, one.trust
+    interval = view.named(night)
+    pointers = published_between(view.connection, one.pipeline.name, first=interval.start, last=interval.start)
+    seen = next((pointer for pointer in pointers if pointer.kind == "prediction"), None)
+    if one.published and interval.start == one.published.interval.start:
+        return seen, one.trust
+    nights = describe_nights(view, one.pipeline, first=interval, last=interval)
+    standing = judge_night(
+        one.pipeline, interval, attempt=None, predictions=bool(seen), rows=nights[0].state == NightState.LEARNING, now=view.now
+    )
+    standing = replace(standing, why=nights[0].why)
+    return seen, trust_night(one.pipeline, interval, seen=seen, standing=standing, now=view.now)
+
+
+def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | None, TrustLine]:
+    pipeline = view.pipeline
+    interval: Interval | None = None if night == "latest" else view.named(night)
+    seen = published_as_of(view.connection, pipeline.name, moment=as_of, start=interval.start if interval else None)
+    if seen is None:
+        why = f"Nothing of this was published at {as_of.isoformat(timespec='seconds')}."
+        return None, TrustLine(pipeline.name, interval, None, None, None, False, None, None, why)
+    freshness = judge_then(pipeline, seen.interval if interval is None else None, as_of=as_of)
+    why = f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
+    line = TrustLine(
+        pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness is None, freshness,
+        seen.verdict, why,
+    )  # fmt: skip
+    return seen, line
+
+
+def judge_then(pipeline: Pipeline, newest: Interval | None, *, as_of: datetime) -> datetime | None:
+    """Since when the pipeline was late at that moment; None when it was fresh, or when one night alone is asked for."""
+    from domain.trust import judge_freshness
+
+    if newest is None:
+        return None
+    return judge_freshness(
+        calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=newest, now=as_of
+    ).late_since
+
+
+def model(view: View, number: int) -> Answered:
+    """One version's card, its part in the promotion journal, and what its predictions turned out to be worth."""
+    pipeline = view.pipeline
+    line = version(view.connection, pipeline.name, number)
+    if line is None:
+        raise NotFound(f"{pipeline.name} has no model version {number}", hint=f"overnight models {pipeline.name}")
+    scored = nights_scored(view.connection, pipeline.name, model=line["id"]) or {}
+    figures = []
+    if scored.get("nights"):
+        lines = quality(view.connection, pipeline.name, first=scored["first"], last=scored["last"])
+        figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
+    journal = moves(view.connection, pipeline.name)
+    newest = next((one["version"] for one in journal if one["alias"] == "champion"), None)
+    mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]
+    body = ModelAnswer.model_validate(
+        {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]), "champion": newest == number,
+         "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
+         "trust": trust_of(view.one.trust)}
+    )  # fmt: skip
+    return Answered(body, [(view.one.trust, pipeline)])
+
+
+def key(view: View, text: str) -> Answered:
+    """One key through all nights, newest first."""
+    pipeline = view.pipeline
+    types = column_types(pipeline)
+    values = read_key(pipeline, text)
+    lines = read_history(view.connection, pipeline, values, limit=HISTORY_SHOWN)
+    names = [name for name in types if name not in pipeline.key and name != "model_version"]
+    if not lines:
+        shown = ", ".join(map(str, values))[:80]
+        raise NotFound(f"no published night of {pipeline.name} holds {' and '.join(pipeline.key)} {shown}")
+    said = []
+    for line, older in zip(lines, [*lines[1:], None], strict=True):
+        start, end = line["interval_start"], line["interval_end"]
+        said.append(Said(
+            night=label_of(pipeline, start), interval=Span(start=start, end=end), batch=line["batch"],
+            model_version=line["model_version"], published_at=line["published_at"], verdict=line["verdict"],
+            values={name: line[name] for name in names},
+            changed_model=older is not None and older["model_version"] != line["model_version"],
+        ))  # fmt: skip
+    body = KeyAnswer(
+        pipeline=pipeline.name, key=dict(zip(pipeline.key, values, strict=True)), columns={n: types[n] for n in names},
+        nights=said, held_nights=_held(view, lines), trust=trust_of(view.one.trust),
+    )  # fmt: skip
+    return Answered(body, [(view.one.trust, pipeline)])
+
+
+def _held(view: View, lines: Sequence[dict[str, Any]]) -> list[str]:
+    calendar = view.pipeline.calendar
+    last = view.one.published.interval if view.one.published else calendar.containing(lines[0]["interval_start"])
+    first = calendar.containing(lines[-1]["interval_start"])
+    if calendar.distance(first, last) > HISTORY_SHOWN:
+        first = calendar.containing(lines[0]["interval_start"])
+    if calendar.distance(first, last) > HISTORY_SHOWN:
+        return []
+    nights = describe_nights(view, view.pipeline, first=first, last=last)
+    return [night.night for night in nights if night.state == NightState.HELD]
+
+
+def read_key(pipeline: Pipeline, text: str) -> list[Any]:
+    """A key from an address: its columns' values with commas between them, a comma in a value written as `\\,`."""
+    types = column_types(pipeline)
+    parts = split_key(text) if len(pipeline.key) > 1 else [text]
+    if len(parts) != len(pipeline.key):
+        raise NotFound(f"a key of {pipeline.name} is {','.join(pipeline.key)}, with commas between the values")
+    zone = pipeline.interval.timezone
+    return [parse_value(part, types[name], column=name, zone=zone) for part, name in zip(parts, pipeline.key, strict=True)]
+
+
+def split_key(text: str) -> list[str]:
+    parts: list[str] = []
+    current, escaped = "", False
+    for letter in text:
+        if escaped or letter not in "\\,":
+            current, escaped = current + letter, False
+        elif letter == "\\":
+            escaped = True
+        else:
+            parts, current = [*parts, current], ""
+    return [*parts, current]
+
+
+def join_key(values: Sequence[Any]) -> str:
+    """A key as an address holds it; the other half of `read_key`."""
+    texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
+    return texts[0] if len(texts) == 1 else ",".join(text.replace("\\", "\\\\").replace(",", "\\,") for text in texts)
+
+
+def key_address(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A row's key as the last part of an address."""
+    return quote(join_key([row[name] for name in names]), safe="")

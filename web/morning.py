@@ -1,0 +1,213 @@
+"""Assembles the morning page and a pipeline's page."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from domain.interval import Interval
+from domain.pipeline import Pipeline
+from domain.standing import Standing
+from domain.trust import TrustLine
+from domain.words import BatchKind
+from store.reads.connection import Row
+from store.reads.models import moves, quality, tonights_models, versions
+from store.reads.nights import batches_of, usual_rows
+from store.reads.pipelines import NightLine, Published, nights_between, published_between
+from store.reads.trust import PipelineStanding, check_nights, judge_night
+from web.edge import Answered, View
+from web.schemas import Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
+
+NIGHTS_SHOWN = 42
+MISSING_SHOWN = 14
+_TROUBLE = ("failed", "stopped", "held", "missing", "never published")
+
+
+def trust_of(line: TrustLine) -> Trust:
+    return Trust.model_validate(line.to_json())
+
+
+def morning(view: View) -> Answered:
+    """All pipelines, those that need somebody first."""
+    nights = [(one.pipeline.name, one.focus.start) for one in view.standings if one.focus]
+    usual = usual_rows(view.connection, [one.pipeline.name for one in view.standings])
+    made = tonights_models(view.connection, nights)
+    summaries = [
+        summarise(view, one, usual=usual.get(one.pipeline.name), made=made.get(one.pipeline.name, {})) for one in view.standings
+    ]
+    summaries.sort(key=lambda one: (not (one.late or one.state in _TROUBLE), one.pipeline))
+    body = Morning(headline=headline(summaries), pipelines=summaries, trust=[one.trust for one in summaries])
+    return Answered(
+        body, [(one.trust, one.pipeline) for one in view.standings], settled=not any(one.running for one in view.standings)
+    )  # fmt: skip
+
+
+def headline(summaries: Sequence[Summary]) -> str:
+    """The night in one line."""
+    if not summaries:
+        return "No pipeline is registered yet."
+    trouble = [one for one in summaries if one.late or one.state in _TROUBLE]
+    if not trouble:
+        return "Every night that was due is published." if len(summaries) > 1 else "The night is published."
+    names = ", ".join(f"{one.pipeline} {'late' if one.late and one.state == 'missing' else one.state}" for one in trouble[:5])
+    return f"{len(trouble)} of {len(summaries)} need{'s' if len(trouble) == 1 else ''} somebody: {names}."
+
+
+def summarise(view: View, one: PipelineStanding, *, usual: float | None, made: Mapping[str, Any]) -> Summary:
+    night = _focus_night(view, one)
+    rows = night.rows if night else None
+    change = (rows - usual) / usual if rows is not None and usual else None
+    return Summary(
+        pipeline=one.pipeline.name, title=one.pipeline.title, owner=one.pipeline.owner, state=_state(one),
+        late=one.freshness.late_since is not None, night=night, usual_rows=usual, rows_change=change,
+        retrained=made.get("retrained"), promoted=made.get("promoted"), quality=_newest_figure(view, one), todo=one.todo,
+        trust=trust_of(one.trust),
+    )  # fmt: skip
+
+
+def _state(one: PipelineStanding) -> str:
+    if one.standing is None or (one.published is None and one.learned is None and one.line is None):
+        return "never published"
+    return str(one.standing.state)
+
+
+def _newest_figure(view: View, one: PipelineStanding) -> Figure | None:
+    if one.published is None:
+        return None
+    last = one.published.interval.start
+    first = _steps_back(one.pipeline, one.published.interval, steps=14).start
+    figures = figures_of(one.pipeline, quality(view.connection, one.pipeline.name, first=first, last=last))
+    return next((f for f in reversed(figures) if f.metric == one.pipeline.model.metric), None)
+
+
+def _steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interval:
+    for _ in range(steps):
+        before = pipeline.calendar.before(interval.start)
+        if before is None:
+            break
+        interval = before
+    return interval
+
+
+def _focus_night(view: View, one: PipelineStanding) -> Night | None:
+    if one.focus is None or one.standing is None:
+        return None
+    start = one.focus.start
+    published = published_between(view.connection, one.pipeline.name, first=start, last=start)
+    return describe_night(view, one.pipeline, one.focus, line=one.line, published=published, standing=one.standing)
+
+
+def describe_night(
+    view: View,
+    pipeline: Pipeline,
+    interval: Interval,
+    *,
+    line: NightLine | None,
+    published: Sequence[Published],
+    standing: Standing,
+    batches: Mapping[int, Row] | None = None,
+) -> Night:
+    """A night's figures: of what readers see, or else of what its newest run has brought."""
+    seen = {one.kind: one for one in published}
+    rows, predictions = seen.get(BatchKind.INPUT), seen.get(BatchKind.PREDICTION)
+    landed, rejected = (rows.rows, rows.rejected) if rows else (None, None)
+    if rows is None and line is not None and line.input_batch:
+        batch = (batches if batches is not None else batches_of(view.connection, [line.input_batch])).get(line.input_batch)
+        landed, rejected = (batch["rows"], batch["rejected"]) if batch else (None, None)
+    return Night(
+        night=pipeline.calendar.label(interval), interval=Span(start=interval.start, end=interval.end),
+        state=str(standing.state), why=standing.why, todo=standing.todo, run=line.attempt.run if line else None,
+        runs=line.runs if line else 0, rows=landed, rejected=rejected,
+        predictions=predictions.rows if predictions else None, batch=predictions.batch if predictions else None,
+        model_version=predictions.model_version if predictions else None,
+        published_at=predictions.published_at if predictions else None,
+    )  # fmt: skip
+
+
+def describe_nights(view: View, pipeline: Pipeline, *, first: Interval, last: Interval) -> list[Night]:
+    """Every interval from `first` to `last`, with or without a run, oldest first."""
+    name = pipeline.name
+    lines = nights_between(view.connection, name, first=first.start, last=last.start)
+    by_start = {line.interval.start: line for line in check_nights(view.connection, name, lines, alive=view.alive)}
+    seen: dict[datetime, list[Published]] = {}
+    for one in published_between(view.connection, name, first=first.start, last=last.start):
+        seen.setdefault(one.interval.start, []).append(one)
+    batches = batches_of(view.connection, [line.input_batch for line in lines if line.input_batch])
+    nights = []
+    for interval in pipeline.calendar.between(first, last):
+        line, published = by_start.get(interval.start), seen.get(interval.start, [])
+        kinds = {one.kind for one in published}
+        standing = judge_night(
+            pipeline, interval, attempt=line.attempt if line else None, now=view.now,
+            predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds,
+        )  # fmt: skip
+        nights.append(
+            describe_night(view, pipeline, interval, line=line, published=published, standing=standing, batches=batches)
+        )
+    return nights
+
+
+def pipeline(view: View) -> Answered:
+    """One pipeline: its nights, its realised quality, its champions."""
+    one = view.one
+    name = one.pipeline.name
+    made = tonights_models(view.connection, [(name, one.focus.start)] if one.focus else []).get(name, {})
+    first, last, hidden = _strip(one, view.now)
+    nights = describe_nights(view, one.pipeline, first=first, last=last) if first and last else []
+    figures: list[Figure] = []
+    if one.published:
+        since = _steps_back(one.pipeline, one.published.interval, steps=180).start
+        figures = figures_of(one.pipeline, quality(view.connection, name, first=since, last=one.published.interval.start))
+    body = PipelineAnswer(
+        summary=summarise(view, one, usual=usual_rows(view.connection, [name]).get(name), made=made),
+        nights=nights, nights_not_shown=hidden, metric=one.pipeline.model.metric, quality=figures,
+        champions=[move_of(one.pipeline, line) for line in moves(view.connection, name)],
+        versions=[version_of(one.pipeline, line) for line in versions(view.connection, name)],
+        trust=trust_of(one.trust),
+    )  # fmt: skip
+    return Answered(body, [(one.trust, one.pipeline)], settled=not any(night.state == "running" for night in nights))
+
+
+def _strip(one: PipelineStanding, now: datetime) -> tuple[Interval | None, Interval | None, int]:
+    """The span of nights to show: the newest that were taken, and at most some of those that are missing since."""
+    calendar = one.pipeline.calendar
+    due = calendar.before(now)
+    taken = max(
+        (i for i in (one.line and one.line.interval, one.published and one.published.interval,
+                     one.learned and one.learned.interval) if i),
+        key=lambda i: i.start, default=None,
+    )  # fmt: skip
+    if taken is None:
+        if due is None:
+            return None, None, 0
+        ahead = calendar.distance(calendar.first, due)
+        last = calendar.first
+        for _ in range(min(ahead, MISSING_SHOWN - 1)):
+            last = calendar.after(last)
+        return calendar.first, last, max(0, ahead + 1 - MISSING_SHOWN)
+    last, hidden = taken, 0
+    if due is not None and due.start > taken.start:
+        missing = calendar.distance(taken, due)
+        for _ in range(min(missing, MISSING_SHOWN)):
+            last = calendar.after(last)
+        hidden = max(0, missing - MISSING_SHOWN)
+    return _steps_back(one.pipeline, last, steps=NIGHTS_SHOWN - 1), last, hidden
+
+
+def figures_of(pipeline: Pipeline, lines: Sequence[Row]) -> list[Figure]:
+    return [
+        Figure.model_validate({**line, "night": label_of(pipeline, line["interval_start"]), "start": line["interval_start"]})
+        for line in lines
+    ]
+
+
+def label_of(pipeline: Pipeline, start: datetime) -> str:
+    """The name of the night that starts then."""
+    return pipeline.calendar.label(pipeline.calendar.containing(start))
+
+
+def move_of(pipeline: Pipeline, line: Row) -> Move:
+    return Move.model_validate({**line, "night": label_of(pipeline, line["effective_from"])})
+
+
+def version_of(pipeline: Pipeline, line: Row) -> Version:
+    return Version.model_validate({**line, "night": label_of(pipeline, line["trained_for"])})

@@ -1,0 +1,309 @@
+"""What the API answers. The pages are drawn from the same values, so that the two cannot disagree."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Span(_Answer):
+    """Half-open: `start` belongs to it, `end` does not."""
+
+    start: datetime
+    end: datetime
+
+
+class Trust(_Answer):
+    """Whether these numbers may be used. Read this first."""
+
+    pipeline: str
+    interval: Span | None = Field(description="the night that the numbers are for; null while none is published")
+    batch: int | None = Field(description="the immutable batch that readers see")
+    model_version: int | None
+    published_at: datetime | None
+    fresh: bool = Field(description="whether every night that was due is published")
+    late_since: datetime | None = Field(description="the deadline that passed unmet")
+    verdict: str | None = Field(description="what validation said of the rows behind the numbers")
+    reason: str = Field(description="one sentence: why it is so, and what readers see meanwhile")
+
+
+class Figure(_Answer):
+    """One realised figure of one night, beside the same figure for the dummy's answer."""
+
+    night: str
+    start: datetime
+    batch: int
+    model_version: int
+    metric: str
+    value: float | None
+    dummy: float | None
+    rows: int
+
+
+class Night(_Answer):
+    """How one night stands."""
+
+    night: str = Field(description="the interval's name in addresses and commands")
+    interval: Span
+    state: str = Field(description="published, learning, held, failed, stopped, running, waiting or missing")
+    why: str
+    todo: str = Field(description="the command that helps; empty when there is nothing to do")
+    run: int | None = None
+    runs: int = 0
+    rows: int | None = Field(None, description="rows that landed")
+    rejected: int | None = None
+    predictions: int | None = None
+    batch: int | None = Field(None, description="the prediction batch that readers see")
+    model_version: int | None = None
+    published_at: datetime | None = None
+
+
+class Summary(_Answer):
+    """One pipeline on the morning page."""
+
+    pipeline: str
+    title: str
+    owner: str
+    state: str = Field(description="of the night to look at, or 'never published'")
+    late: bool
+    night: Night | None
+    usual_rows: float | None = Field(description="the median of the nights before")
+    rows_change: float | None = Field(description="rows against the usual, as a share")
+    retrained: int | None = Field(description="the version that this night trained")
+    promoted: int | None = Field(description="the version that became champion with this night")
+    quality: Figure | None = Field(description="the newest realised figure of the pipeline's own metric")
+    todo: str
+    trust: Trust
+
+
+class Morning(_Answer):
+    headline: str
+    pipelines: list[Summary]
+    trust: list[Trust]
+
+
+class Move(_Answer):
+    """One line of the promotion journal."""
+
+    alias: str
+    version: int
+    previous_version: int | None
+    effective_from: datetime
+    night: str
+    who: str
+    why: str
+    evidence: dict[str, Any]
+    at: datetime
+
+
+class Version(_Answer):
+    version: int
+    trained_for: datetime
+    night: str
+    trained_from: datetime
+    trained_until: datetime
+    rows: int
+    task: str
+    metrics: dict[str, Any]
+    created_at: datetime
+
+
+class PipelineAnswer(_Answer):
+    summary: Summary
+    nights: list[Night] = Field(description="oldest first")
+    nights_not_shown: int = Field(description="nights that are due, missing, and after those shown")
+    metric: str
+    quality: list[Figure]
+    champions: list[Move]
+    versions: list[Version]
+    trust: Trust
+
+
+class Stage(_Answer):
+    stage: str
+    state: str
+    reason: str
+    rows_in: int
+    rows_out: int
+    rows_rejected: int
+    seconds: float | None
+    started_at: datetime
+    ended_at: datetime | None
+    detail: dict[str, Any]
+
+
+class Attempt(_Answer):
+    run: int
+    state: str
+    reason: str
+    trigger: str
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: float | None
+
+
+class Rule(_Answer):
+    """One expectation's result, whatever its kind."""
+
+    rule: str
+    column: str | None
+    passed: bool
+    severity: str
+    found: str = Field(description="what was found, in a few words")
+    examples: list[str]
+    result: dict[str, Any]
+
+
+class Verdict(_Answer):
+    outcome: str
+    reason: str
+    at: datetime
+    rules: list[Rule]
+
+
+class RejectedBy(_Answer):
+    rule: str
+    column: str | None
+    rows: int
+    example: str
+
+
+class Reject(_Answer):
+    source: str | None
+    line: int | None
+    column: str | None
+    value: str | None
+    rule: str
+    reason: str
+    row: str | None
+
+
+class BatchLine(_Answer):
+    """One step of the lineage."""
+
+    batch: int
+    kind: str
+    state: str
+    rows: int
+    rejected: int
+    content_hash: str | None
+    source: Any
+    code: str
+    image: str | None
+    model_version: int | None
+    hindsight: bool
+    run: int
+    created_at: datetime
+    sealed_at: datetime | None
+
+
+class Lineage(_Answer):
+    input: BatchLine | None
+    model: Version | None
+    predictions: BatchLine | None
+
+
+class Publication(_Answer):
+    publication: int
+    kind: str
+    batch: int
+    previous: int | None
+    run: int | None
+    who: str
+    why: str
+    at: datetime
+
+
+class RowsAnswer(_Answer):
+    """One page of one published batch."""
+
+    pipeline: str
+    night: str | None
+    as_of: datetime | None = None
+    columns: dict[str, str] = Field(description="the columns shown, with their types")
+    total: int = Field(description="rows of the whole batch, by the ledger")
+    rows: list[dict[str, Any]]
+    next: str | None = Field(description="the address of the next page")
+    trust: Trust
+
+
+class NightAnswer(_Answer):
+    night: Night
+    usual_rows: float | None
+    attempts: list[Attempt]
+    stages: list[Stage] = Field(description="of the attempt that tells most, in their order")
+    verdict: Verdict | None
+    rejected_by: list[RejectedBy]
+    rejects: list[Reject]
+    columns: dict[str, str]
+    rows: list[dict[str, Any]] = Field(description="the first predictions")
+    lineage: Lineage
+    publications: list[Publication] = Field(description="every move of this night's pointers, newest first")
+    quality: list[Figure]
+    trust: Trust
+
+
+class ModelAnswer(_Answer):
+    pipeline: str
+    version: int
+    night: str
+    champion: bool = Field(description="whether it is the newest champion")
+    trained_for: datetime
+    trained_from: datetime
+    trained_until: datetime
+    rows: int
+    batches: list[int]
+    task: str
+    metrics: dict[str, Any]
+    params: dict[str, Any]
+    card: dict[str, Any]
+    libraries: dict[str, Any]
+    sha256: str
+    bytes: int
+    run: int
+    created_at: datetime
+    nights_scored: int
+    rows_scored: int
+    moves: list[Move]
+    quality: list[Figure]
+    trust: Trust
+
+
+class Said(_Answer):
+    """What one night said of one key."""
+
+    night: str
+    interval: Span
+    batch: int
+    model_version: int | None
+    published_at: datetime
+    verdict: str | None
+    values: dict[str, Any]
+    changed_model: bool = Field(description="whether another model said this than the night before")
+
+
+class KeyAnswer(_Answer):
+    pipeline: str
+    key: dict[str, Any]
+    columns: dict[str, str]
+    nights: list[Said] = Field(description="newest first")
+    held_nights: list[str] = Field(description="nights in this span of which readers see nothing, because they were held")
+    trust: Trust
+
+
+class Health(_Answer):
+    status: str
+    detail: str = ""
+
+
+class Problem(_Answer):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,109 @@
+"""How values are written for people: the trust line's words, nights, figures and spans of time."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from domain.interval import Interval
+from domain.pipeline import Pipeline
+from domain.standing import moment
+from domain.trust import TrustLine
+
+NONE = "\N{EN DASH}"
+MARKS = {
+    "published": "✓", "learning": "◔", "held": "‖", "failed": "✕", "stopped": "■", "running": "▸", "waiting": "·",
+    "missing": "!", "never published": "○", "done": "✓", "reused": "=", "skipped": NONE, "crashed": "■", "late": "!",
+}  # fmt: skip
+
+
+def trust_words(line: TrustLine, pipeline: Pipeline) -> list[str]:
+    """The trust line in the words that stand on every page, in the `Overnight-Trust` header and in exports."""
+    calendar = pipeline.calendar
+    night = f"{line.pipeline} {calendar.label(line.interval)}" if line.interval else f"{line.pipeline} no night"
+    batch = f"batch {line.batch}" if line.batch is not None else "no batch"
+    model = f"model {line.model_version}" if line.model_version is not None else "no model"
+    published = f"published {moment(line.published_at, calendar)}" if line.published_at else "not published"
+    fresh = f"late since {moment(line.late_since, calendar)}" if line.late_since else "fresh"
+    return [night, batch, model, published, fresh, line.verdict or "no verdict"]
+
+
+def long_night(interval: Interval, pipeline: Pipeline) -> str:
+    """`Mon 4 Feb 2013` for days; the plain name for any other length."""
+    label = pipeline.calendar.label(interval)
+    if len(label) != len("2013-02-04"):
+        return label
+    return day_words(date.fromisoformat(label))
+
+
+def day_words(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
+def night_words(label: str) -> str:
+    """A night's name as people say it."""
+    try:
+        return day_words(date.fromisoformat(label)) if len(label) == 10 else label
+    except ValueError:
+        return label
+
+
+def count(number: float | None) -> str:
+    """Thousands with a thin space, as both English and continental readers read them."""
+    if number is None:
+        return NONE
+    return f"{number:,.0f}".replace(",", "\u2009")
+
+
+def figure(number: float | None, digits: int = 3) -> str:
+    if number is None or math.isnan(number):
+        return NONE
+    return f"{number:.{digits}f}".replace("-0." + "0" * digits, "0." + "0" * digits)
+
+
+def share(part: float | None) -> str:
+    """A signed share: `+1.2 %`."""
+    return "" if part is None else f"{part * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def seconds(span: float | None) -> str:
+    if span is None:
+        return NONE
+    if span < 60:
+        return f"{span:.1f} s"
+    return f"{int(span // 60)} min {int(span % 60)} s"
+
+
+def clock(when: datetime | None) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when else NONE
+
+
+def cell(value: Any) -> str:
+    """A value in a table: empty cells say so, long ones are cut, numbers keep what matters."""
+    match value:
+        case None:
+            return NONE
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1e15 else str(value)
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M")
+        case Mapping() | list():
+            return json.dumps(value, ensure_ascii=False, default=str)[:400]
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def is_number(kind: str) -> bool:
+    return kind in ("int", "float", "decimal")
+
+
+def mark(state: str) -> str:
+    """A sign beside the word, so that colour is never alone."""
+    return MARKS.get(state, "·")
+
+
+def slug(state: str) -> str:
+    return state.replace(" ", "-")
