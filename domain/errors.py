@@ -64,6 +64,10 @@ class OrchestratorUnavailable(Retryable):
     """Prefect's server does not answer, or does not come up."""
 
 
+class ContainerLost(Retryable):
+    """The container engine is away, or a stage's container was ended from outside."""
+
+
 class Final(OvernightError):
     """Trying again gives the same answer."""
 

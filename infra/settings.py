@@ -1,14 +1,23 @@
-"""Settings: environment variables `OVERNIGHT_*`, then `overnight.toml` in the working folder, then these defaults."""
+"""Settings: environment variables `OVERNIGHT_*`, then secrets in files, then `overnight.toml` in the working folder, then
+these defaults."""
 
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from domain.errors import UsageError
 
+# Where containers find secrets as files: a setting may lie there under its variable's name, in lower case.
+SECRETS = Path("/run/secrets")
 # No library that is used here may report home; set before any of them is imported.
 SILENCE = {
     "DO_NOT_TRACK": "1",
@@ -34,6 +43,9 @@ class Settings(BaseSettings):
     data: Path | None = Field(None, description="what {data} in a source's path means; none: home/data")
     estimators: str = Field("sklearn", description="the packages that estimators may come from, commas between them")
     threads: int = Field(0, ge=0, le=256, description="threads that learn and score; 0: as many as the process has cores")
+    image: str = Field("overnight:latest", description="the container image that stages run in where a pipeline says so")
+    image_digest: str | None = Field(None, description="the image that this process runs in; stages' containers are told")
+    container_network: str | None = Field(None, description="the Docker network to a Postgres that has no socket here")
     prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
     prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")
     web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")
@@ -47,7 +59,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic calls it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic calls it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        secrets = [SecretsSettingsSource(settings_cls, SECRETS)] if SECRETS.is_dir() else []
+        return init_settings, env_settings, *secrets, TomlConfigSettingsSource(settings_cls)
 
     @property
     def data_folder(self) -> Path:

@@ -155,6 +155,20 @@ def finish_stage(engine: sa.Engine, stage_run: int, report: StageReport) -> None
         )
 
 
+def fail_stage(engine: sa.Engine, run_id: int, report: StageReport) -> None:
+    """Closes what a stage left open when its process was ended from outside."""
+    with transaction(engine) as connection:
+        connection.execute(
+            sa.update(schema.stage_run)
+            .where(
+                schema.stage_run.c.run == run_id,
+                schema.stage_run.c.stage == report.stage,
+                schema.stage_run.c.state == StageState.RUNNING,
+            )
+            .values(state=StageState.FAILED, reason=report.reason, detail=dict(report.detail), ended_at=schema.now())
+        )
+
+
 def stage_reports(connection: sa.Connection, run_id: int) -> tuple[StageReport, ...]:
     """What each stage of a run has said, in the order in which they began."""
     lines = connection.execute(

@@ -3,11 +3,13 @@
 import argparse
 import json
 import logging
+import os
 import sys
+import threading
 
 from domain.errors import OvernightError, UsageError
 from domain.words import Stage
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from tasks.perform import perform
 
 
@@ -15,10 +17,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__)
     parser.add_argument("stage", choices=[str(stage) for stage in Stage])
     parser.add_argument("--run", type=int, required=True, help="the number of a run that is open in the ledger")
+    parser.add_argument("--attached", action="store_true", help="settings come on standard input, whose end ends the stage")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        report = perform(Stage(arguments.stage), arguments.run, load_settings())
+        settings = read_settings() if arguments.attached else load_settings()
+        report = perform(Stage(arguments.stage), arguments.run, settings)
     except LookupError as error:
         print(UsageError(str(error), hint="overnight runs"), file=sys.stderr)
         return UsageError.exit_code
@@ -27,6 +31,18 @@ def main() -> int:
         return error.exit_code
     print(json.dumps(report.to_json(), default=str))
     return 0
+
+
+def read_settings() -> Settings:
+    """Takes what may stand in no environment or file from standard input, and ends this process when the other side goes."""
+    given = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_input, name="lifeline", daemon=True).start()
+    return load_settings().model_copy(update=given)
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(143)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def perform(stage: Stage, run_id: int, settings: Settings) -> StageReport:
     try:
         with translated_errors():
             report = stage_function(stage)(night)
-        report = replace(report, seconds=round(monotonic() - began, 3))
+        detail = {**report.detail, "image": settings.image_digest} if settings.image_digest else report.detail
+        report = replace(report, seconds=round(monotonic() - began, 3), detail=detail)
     except Exception as error:
         known = _known(error, where)
         failed = StageReport(

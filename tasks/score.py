@@ -87,7 +87,8 @@ def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -
     """Opens the batch, fills its table and counts it, in the caller's transaction; the rows are read beside it."""
     batch = open_batch(
         connection, load_run(connection, night.run.id), BatchKind.PREDICTION, columns=(*night.pipeline.key, *_KEPT),
-        fingerprint=work.name, code=night.code_of(*CODE), input_batch=work.landed.id, model=work.champion.id,
+        fingerprint=work.name, code=night.code_of(*CODE), image=night.settings.image_digest,
+        input_batch=work.landed.id, model=work.champion.id,
     )  # fmt: skip
     with transaction(night.engine) as reading:
         tally = score_rows(night, loaded, work.landed, batch, reading=reading, writing=connection)

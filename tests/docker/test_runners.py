@@ -1,0 +1,110 @@
+"""The inline and the docker runner keep one contract: the same call, the same answers, the same bytes in the database."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition, load_definition
+from domain.errors import SourceError
+from domain.report import NightReport
+from domain.words import RunState, Stage, StageState
+from infra.settings import Settings
+from store.engine import transaction
+from store.pipelines import register
+from tasks.night import StageCall, take_night
+from tasks.runners import runner_for
+
+pytestmark = pytest.mark.docker
+DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
+
+
+@pytest.fixture(params=["inline", "docker"])
+def shop(request: pytest.FixtureRequest, shops: Definition, settings: Settings) -> tuple[Definition, Settings]:
+    """The pipeline `shops` as one runner takes it, and the settings for it."""
+    image = request.getfixturevalue("image") if request.param == "docker" else settings.image
+    return with_runner(shops, request.param), settings.model_copy(update={"image": image})
+
+
+def with_runner(definition: Definition, runner: str) -> Definition:
+    path = definition.folder / "pipeline.yaml"
+    path.write_text(path.read_text() + f"runner: {runner}\n")
+    return load_definition(definition.folder.parent, definition.pipeline.name)
+
+
+def take(definition: Definition, settings: Settings, day: str, *, call: StageCall | None = None) -> NightReport:
+    night = definition.pipeline.calendar.named(day)
+    return take_night(definition, night, settings, trigger="test", call=call or runner_for(definition.pipeline, settings))
+
+
+def content_hashes(engine: sa.Engine, pipeline: str) -> list[str]:
+    query = "SELECT interval_start, kind, content_hash FROM reading.published WHERE pipeline = :name ORDER BY 1, 2"
+    with transaction(engine) as connection:
+        found = connection.execute(sa.text(query), {"name": pipeline})
+        return [f"{line.interval_start:%Y-%m-%d} {line.kind} {line.content_hash}" for line in found]
+
+
+def test_a_runner_takes_a_night_from_file_to_publication(
+    shop: tuple[Definition, Settings], write_day: Callable[..., Path], writer: sa.Engine
+) -> None:
+    write_day(DAYS[0])
+    report = take(*shop, DAYS[0])
+    assert (report.state, report.rows_landed) == (RunState.PUBLISHED, 60)
+    assert [stage.stage for stage in report.stages] == list(Stage)
+    assert len(content_hashes(writer, "shops")) == 1
+
+
+def test_a_runner_says_that_nothing_is_new(shop: tuple[Definition, Settings], write_day: Callable[..., Path]) -> None:
+    write_day(DAYS[0])
+    take(*shop, DAYS[0])
+    again = take(*shop, DAYS[0])
+    assert again.state is RunState.SKIPPED
+    assert again.stages[0].state is StageState.REUSED
+
+
+def test_a_runner_reports_a_missing_source_in_the_same_words(shop: tuple[Definition, Settings]) -> None:
+    report = take(*shop, DAYS[0])
+    assert (report.state, report.exit_code) == (RunState.FAILED, SourceError.exit_code)
+    assert "ingest: there is no file" in report.reason
+
+
+def test_a_runner_holds_a_night_with_too_many_rejects(shop: tuple[Definition, Settings], write_day: Callable[..., Path]) -> None:
+    write_day(DAYS[0], change=lambda lines: [lines[0], *(line.replace(",", ",x", 1) for line in lines[1:])])
+    report = take(*shop, DAYS[0])
+    assert report.state is RunState.HELD
+    assert report.rows_rejected == 60
+
+
+def test_both_runners_give_the_same_content(
+    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine
+) -> None:
+    boxed = in_containers(shops, owner)
+    for day in DAYS:
+        write_day(day)
+        take(shops, settings, day)
+        take(boxed, settings.model_copy(update={"image": image}), day)
+    inline = content_hashes(writer, "shops")
+    assert len(inline) > len(DAYS), "some nights have predictions"
+    assert content_hashes(writer, "boxed") == inline
+
+
+def test_a_batch_and_its_stage_name_the_image_that_made_them(
+    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine
+) -> None:
+    write_day(DAYS[0])
+    report = take(in_containers(shops, owner), settings.model_copy(update={"image": "overnight:test"}), DAYS[0])
+    with transaction(writer) as connection:
+        assert connection.scalar(sa.text("SELECT image FROM reading.batch")) == image
+    assert {stage.detail.get("image") for stage in report.stages} == {image}
+
+
+def in_containers(definition: Definition, owner: sa.Engine) -> Definition:
+    """The same pipeline under another name, on the same files, each stage in a container."""
+    folder = definition.folder.with_name("boxed")
+    folder.mkdir()
+    for file in definition.folder.iterdir():
+        (folder / file.name).write_text(file.read_text().replace("name: shops", "name: boxed\nrunner: docker"))
+    boxed = load_definition(folder.parent, "boxed")
+    register(owner, boxed.pipeline, expectations=list(boxed.expectations))
+    return boxed
