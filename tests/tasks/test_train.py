@@ -4,9 +4,12 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
+from domain.errors import DefinitionError
 from domain.words import StageState
 from infra.settings import Settings
-from tests.tasks.nightshift import Nightshift
+from tests.tasks.nightshift import Nightshift, shop_rows
+
+THREE = ("2024-01-01", "2024-01-02", "2024-01-03")
 
 
 @pytest.fixture
@@ -19,13 +22,166 @@ def test_nothing_is_learned_before_enough_nights_are_published(shift: Nightshift
     said = shift.take("2024-01-02")
     assert said["train"].state is StageState.SKIPPED
     assert said["train"].reason == "1 of 2 published nights to learn from"
-    assert said["score"].state is StageState.SKIPPED
     assert said["score"].reason == "no model yet"
 
 
-def test_the_first_model_is_measured_against_the_dummy_and_scores_its_own_night(shift: Nightshift) -> None:
-    said = shift.take_all("2024-01-01", "2024-01-02", "2024-01-03")
-    assert said["train"].detail["promoted"]
+def test_the_first_model_beats_the_dummy_and_scores_its_own_night(shift: Nightshift) -> None:
+    said = shift.take_all(*THREE)
+    assert "version 1 is champion: roc_auc 0.9" in said["train"].reason
     assert said["score"].rows_out == 120
-    assert said["publish"].state is StageState.DONE
-    assert said["observe"].state is StageState.DONE
+    assert "roc_auc 0.9" in said["observe"].reason
+
+
+def test_a_model_learns_from_nights_before_its_own_only(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    (line,) = shift.query("SELECT trained_from, trained_until, trained_for, batches, rows FROM overnight.model")
+    night = shift.interval("2024-01-03")
+    assert (line.trained_from, line.trained_until) == (shift.interval("2024-01-01").start, night.start)
+    assert line.trained_for == night.start
+    assert (line.batches, line.rows) == ([1, 2], 240)
+
+
+def test_the_same_night_again_learns_nothing_new(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    said = shift.take("2024-01-03")
+    assert said["train"].state is StageState.REUSED
+    assert said["train"].reason == "version 1 learned the same from the same nights"
+
+
+def test_a_model_is_kept_for_a_week_and_then_challenged(shift: Nightshift) -> None:
+    days = [f"2024-01-{day:02d}" for day in range(1, 11)]
+    reasons = [shift.take(day)["train"].reason for day in days]
+    assert reasons[3] == "the newest model was trained 1 days before this night, due after 7"
+    assert reasons[9].startswith("the newest model was trained 7 days before this night; version 2")
+    champion = shift.query("SELECT metrics->>'champion_version' AS version FROM overnight.model WHERE version = 2")
+    assert champion[0].version == "1"
+
+
+def test_the_champion_is_judged_only_on_rows_that_it_has_not_seen(shift: Nightshift) -> None:
+    shift.rewrite("holdout: 1 day", "holdout: 3 days, retrain: nightly")
+    days = [f"2024-01-{day:02d}" for day in range(1, 11)]
+    shift.take_all(*days)
+    held_out, compared = shift.query(
+        "SELECT card->'measured'->'held_out'->>'rows', card->'measured'->>'compared_on_rows'"
+        " FROM overnight.model ORDER BY version DESC LIMIT 1"
+    )[0]
+    assert (held_out, compared) == ("360", "120")
+
+
+def test_a_changed_definition_is_learned_at_once(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    shift.rewrite("max_iter: 20", "max_iter: 25")
+    said = shift.take("2024-01-04")
+    assert said["train"].reason.startswith("the newest model was trained before what is written under target")
+
+
+def test_training_can_be_asked_for(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    assert shift.take("2024-01-04", retrain=True)["train"].reason.startswith("training was asked for; version 2")
+
+
+def test_a_challenger_that_misses_the_limit_changes_nothing_for_readers(shift: Nightshift) -> None:
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, promote: {at_least: 0.999}")
+    said = shift.take_all(*THREE)
+    assert "stays challenger" in said["train"].reason
+    assert "is below the limit 0.999" in said["train"].reason
+    assert said["score"].state is StageState.SKIPPED
+
+
+def test_every_move_of_an_alias_has_who_why_and_evidence(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    (move,) = shift.query("SELECT * FROM reading.alias_move")
+    assert (move.alias, move.version, move.who) == ("champion", 1, "overnight")
+    assert move.effective_from == shift.interval("2024-01-03").start
+    assert move.evidence["challenger"]["roc_auc"] > 0.9 > move.evidence["dummy"]["roc_auc"]
+
+
+def test_one_answer_only_ends_in_a_sentence(shift: Nightshift) -> None:
+    for day in ("2024-01-01", "2024-01-02"):
+        shift.take(day, rows=[{**row, "left_over": 5.0} for row in shop_rows(day)])
+    said = shift.take("2024-01-03")
+    assert said["train"].state is StageState.SKIPPED
+    assert said["train"].reason == "all 240 known answers in the window are False, so there is nothing to learn"
+
+
+def test_a_held_out_night_with_one_answer_promotes_nothing_and_says_why(shift: Nightshift) -> None:
+    shift.take("2024-01-01")
+    shift.take("2024-01-02", rows=[{**row, "left_over": 5.0} for row in shop_rows("2024-01-02")])
+    said = shift.take("2024-01-03")
+    assert said["train"].reason.endswith("roc_auc cannot be computed on the held-out rows, so nothing is promoted")
+
+
+def test_nights_without_answers_do_not_count(shift: Nightshift) -> None:
+    for day in THREE:
+        shift.take(day, rows=[{**row, "left_over": None} for row in shop_rows(day)])
+    said = shift.take("2024-01-04")
+    assert said["train"].reason == "0 of 2 published nights have known answers to learn from"
+
+
+def test_rows_that_arrive_in_another_order_teach_the_same_model(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    first = shift.query("SELECT sha256 FROM overnight.model")[0].sha256
+    for day in THREE[:2]:
+        shift.take(day, rows=shop_rows(day)[::-1])
+    shift.take("2024-01-04", rows=[])
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, promote: {gain: 0.0001}")  # another definition, the same recipe
+    shift.take("2024-01-03")
+    assert [line.sha256 for line in shift.query("SELECT sha256 FROM overnight.model")] == [first, first]
+
+
+def test_a_window_past_max_rows_is_sampled_and_the_card_says_so(shift: Nightshift) -> None:
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, max_rows: 120")
+    shift.take_all(*THREE)
+    (line,) = shift.query("SELECT rows, card->'data'->>'sampling' AS sampling FROM overnight.model")
+    assert 80 < line.rows < 160
+    assert line.sampling.startswith("50.00% of the rows whose answer is known")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "sklearn.ensemble.HistGradient",
+            "os.path.HistGradient",
+            "is from none of the packages that OVERNIGHT_ESTIMATORS allows",
+        ),
+        ("BoostingClassifier", "BoostingClasifier", "did you mean HistGradientBoostingClassifier?"),
+        ("BoostingClassifier", "BoostingRegressor", "is no classifier, and target.task is classification"),
+        ("max_iter: 20", "max_itr: 20", "did you mean 'max_iter'?"),
+        ("max_iter: 20", "max_iter: -1", "The 'max_iter' parameter of HistGradientBoostingClassifier must be"),
+        ("min_intervals: 2", "min_intervals: 2, metric: rmse", "'rmse' does not judge a classification"),
+        ("numeric: [stock, price]", "numeric: [stock, shop]", "features.numeric: 'shop' is a text"),
+    ],
+)
+def test_a_wrong_definition_is_a_sentence(shift: Nightshift, old: str, new: str, sentence: str) -> None:
+    shift.rewrite(old, new)
+    shift.take_all("2024-01-01", "2024-01-02")
+    with pytest.raises(DefinitionError, match=sentence.replace("?", r"\?")):
+        shift.take("2024-01-03")
+
+
+def test_any_scikit_learn_estimator_learns_from_the_same_contract(shift: Nightshift) -> None:
+    shift.rewrite(
+        "sklearn.ensemble.HistGradientBoostingClassifier, params: {max_iter: 20}", "sklearn.linear_model.LogisticRegression"
+    )
+    said = shift.take_all(*THREE)
+    assert "version 1 is champion" in said["train"].reason
+    assert said["score"].rows_out == 120
+
+
+def test_a_hook_makes_the_features(shift: Nightshift) -> None:
+    shift.rewrite("datetime: [opened]}", "datetime: [opened], hook: features.py:build}")
+    (shift.settings.deployments / "shops" / "features.py").write_text(
+        "def build(rows):\n    rows = rows.copy()\n    rows['stock_per_price'] = rows.stock / rows.price\n"
+        "    rows['corner'] = rows.region.str[0]\n    return rows\n"
+    )
+    shift.take_all(*THREE)
+    (line,) = shift.query("SELECT card->'recipe'->'features' AS features FROM overnight.model")
+    assert {"stock_per_price", "corner", "opened weekday"} < set(line.features)
+
+
+def test_a_hook_that_is_not_there_is_a_sentence(shift: Nightshift) -> None:
+    shift.rewrite("datetime: [opened]}", "datetime: [opened], hook: features.py:build}")
+    shift.take_all("2024-01-01", "2024-01-02")
+    with pytest.raises(DefinitionError, match="names no file of this folder"):
+        shift.take("2024-01-03")

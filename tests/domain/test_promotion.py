@@ -1,0 +1,86 @@
+"""When to train, on what to judge and whom to promote, as tables of cases."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.interval import Calendar, Interval
+from domain.promotion import count_held_out, decide_promotion, decide_training
+
+NIGHT = datetime(2024, 2, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("given", "due", "why"),
+    [
+        ({"nights": 2}, False, "2 of 3 published nights to learn from"),
+        ({"nights": 2, "asked": True}, False, "2 of 3 published nights to learn from"),
+        ({}, True, "there is no model yet"),
+        ({"ago": 6}, False, "the newest model was trained 6 days before this night, due after 7"),
+        ({"ago": 7}, True, "the newest model was trained 7 days before this night"),
+        ({"ago": 0}, False, "the newest model was trained 0 days before this night, due after 7"),
+        ({"ago": 0, "after": timedelta(0)}, False, "the newest model was trained 0 days before this night, due after 0"),
+        ({"ago": 1, "after": timedelta(0)}, True, "the newest model was trained 1 days before this night"),
+        ({"ago": 900, "after": None}, False, "retrain: never"),
+        ({"ago": 900, "after": None, "asked": True}, True, "training was asked for"),
+        ({"ago": 1, "changed": "the target changed"}, True, "the newest model was trained before the target changed"),
+    ],
+)
+def test_training_is_due_when_there_is_no_model_or_it_is_old_or_asked_for(given: dict[str, Any], due: bool, why: str) -> None:
+    last = NIGHT - timedelta(days=given["ago"]) if "ago" in given else None
+    decision = decide_training(
+        night=NIGHT, last_trained_for=last, retrain_after=given.get("after", WEEK), nights=given.get("nights", 3), needed=3,
+        asked=given.get("asked", False), changed=given.get("changed", ""),
+    )  # fmt: skip
+    assert (decision.yes, decision.why) == (due, why)
+
+
+def nights(count: int, *, zone: str = "UTC", first: str = "2024-01-01", every: str = "day") -> list[Interval]:
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    calendar = Calendar(every, ZoneInfo(zone), date.fromisoformat(first))
+    found = [calendar.named(first)]
+    while len(found) < count:
+        found.append(calendar.after(found[-1]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("count", "days", "held_out"),
+    [(2, 7, 1), (3, 7, 1), (5, 7, 1), (6, 7, 2), (9, 2, 2), (60, 7, 7), (60, 0, 1), (1, 7, 1)],
+)
+def test_the_newest_nights_are_held_out_but_never_more_than_a_third(count: int, days: int, held_out: int) -> None:
+    assert count_held_out(nights(count), holdout=timedelta(days=days)) == held_out
+
+
+@pytest.mark.parametrize("first", ["2024-03-05", "2024-10-02"])
+def test_a_change_of_clocks_adds_and_drops_no_held_out_night(first: str) -> None:
+    assert count_held_out(nights(29, zone="Europe/Berlin", first=first), holdout=WEEK) == 7
+
+
+@pytest.mark.parametrize(
+    ("figures", "promoted", "why"),
+    [
+        ({"challenger": 0.7}, True, "there was no champion"),
+        ({"challenger": 0.5}, False, "no better than the dummy"),
+        ({"challenger": 0.49}, False, "no better than the dummy"),
+        ({"challenger": 0.54, "at_least": 0.55}, False, "below the limit 0.55"),
+        ({"challenger": 0.55, "at_least": 0.55}, True, "there was no champion"),
+        ({"challenger": 0.7, "champion": 0.7}, True, "gain +0.0000, asked +0"),
+        ({"challenger": 0.69, "champion": 0.7}, False, "gain -0.0100"),
+        ({"challenger": 0.705, "champion": 0.7, "gain": 0.01}, False, "gain +0.0050, asked +0.01"),
+        ({"challenger": 0.69, "champion": 0.7, "gain": -0.02}, True, "asked -0.02"),
+        ({"challenger": None}, False, "cannot be computed"),
+        ({"metric": "rmse", "challenger": 2.0, "dummy": 3.0}, True, "there was no champion"),
+        ({"metric": "rmse", "challenger": 3.5, "dummy": 3.0}, False, "no better than the dummy"),
+        ({"metric": "rmse", "challenger": 2.0, "dummy": 3.0, "at_least": 1.5}, False, "above the limit 1.5"),
+        ({"metric": "rmse", "challenger": 2.0, "dummy": 3.0, "champion": 2.5, "gain": 0.4}, True, "gain +0.5000"),
+    ],
+)
+def test_a_challenger_must_beat_the_dummy_the_limit_and_the_champion(figures: dict[str, Any], promoted: bool, why: str) -> None:
+    decision = decide_promotion(**{"metric": "roc_auc", "dummy": 0.5, "champion": None, **figures})
+    assert decision.yes is promoted
+    assert why in decision.why
