@@ -1,9 +1,12 @@
 """What the rules found, read from Great Expectations' results, which come in several shapes."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.expectations.suite import Rule
+
+_DRIVER = re.compile(r"^\((?:psycopg|psycopg2)\.[\w.]+\) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def _error_of(info: Any) -> str:
 
 
 def _readable(info: Any) -> str:
-    return first_line(str(info.get("exception_message") or "it failed without a message"))
+    return _DRIVER.sub("", first_line(info.get("exception_message") or "it failed without a message"))
 
 
 def first_line(error: object) -> str:

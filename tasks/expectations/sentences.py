@@ -41,7 +41,7 @@ def failure_of(rule: Rule) -> str:
     bounds = _bounds(rule.arguments)
     known = _ROW.get(rule.expectation)
     if known is None and bounds and rule.columns:
-        return f"{_subject(rule)} is outside {bounds}"
+        return f"{_subject(rule)} is {'outside' if ' to ' in bounds else 'not'} {bounds}"
     words = {key: _listed(value) for key, value in rule.arguments.items()}
     return (known or f"fails {rule.name}").format(**{**words, "columns": " and ".join(rule.columns)})
 
