@@ -25,7 +25,8 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport:
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
-    preload()  # takes seconds, beside the ingestion
+    if definition.pipeline.runner.kind == "inline":
+        preload()  # takes seconds, beside the ingestion
     night = choose_interval(definition, interval, moment=scheduled_moment())
     stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
     report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder())

@@ -10,7 +10,7 @@ from domain.interval import Interval
 from domain.report import NightReport
 from domain.words import RunState
 from flows.nightly import nightly
-from flows.occasion import on_errand
+from flows.occasion import on_errand, process_tag
 from flows.outcome import outcome_of, tell
 
 
@@ -18,7 +18,7 @@ def take_nights(definition: Definition, nights: Sequence[Interval], *, trigger: 
     """Takes the nights in the order given, and goes on after one that is held or fails."""
     reports = []
     # The run that asks for them has the heartbeat; one more per night would cost a second each to stop.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), process_tag():
         for number, night in enumerate(nights, start=1):
             with on_errand(trigger, number=number, total=len(nights)):
                 reports.append(_take_one(definition, night))

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
+from prefect import tags
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OvernightError, UsageError
 from domain.interval import Interval
+from infra.prefect_api import PROCESS_TAG
 from infra.settings import load_settings
 
 
@@ -84,7 +87,14 @@ def on_errand(trigger: str, *, number: int, total: int) -> Iterator[None]:
 
 def holder() -> dict[str, Any]:
     """What the ledger's line adds, so that a dead run is found on both sides."""
-    return {"pid": os.getpid(), "prefect_flow_run": str(flow_run.get_id())}
+    return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id())}
+
+
+@contextmanager
+def process_tag() -> Iterator[None]:
+    """Flow runs that begin inside carry this process's number, as those do that a worker starts: recovery looks for it."""
+    with tags(f"{PROCESS_TAG}{os.getpid()}"):
+        yield
 
 
 def name_night() -> str:

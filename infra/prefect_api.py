@@ -16,12 +16,14 @@ from infra.settings import Settings
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 POOL = "overnight"
+PROCESS_TAG = "process "
 LAST_LINES_WITHIN = 4.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class FlowRun:
-    """One run as Prefect tells it. `process` is `host:pid` of the process a worker started for it, if one did."""
+    """One run as Prefect tells it, in its state `since` then. `process` is the number of the process that runs it, as far
+    as anybody has said."""
 
     id: str
     name: str
@@ -30,8 +32,10 @@ class FlowRun:
     message: str
     deployment: str | None
     parameters: Mapping[str, Any]
-    process: str | None
-    began: datetime | None
+    process: int | None
+    since: datetime | None
+    attempts: int
+    is_child: bool
     url: str
 
     @property
@@ -139,6 +143,18 @@ class PrefectApi:
         body = {"flow_runs": {"state": {"type": {"any_": list(UNFINISHED)}}}, "limit": 200}
         return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
 
+    def crashed_runs(self, *, since: datetime) -> list[FlowRun]:
+        """The runs of deployments that have crashed since then."""
+        body = {
+            "flow_runs": {
+                "state": {"type": {"any_": ["CRASHED"]}},
+                "end_time": {"after_": since.isoformat()},
+                "deployment_id": {"is_null_": False},
+            },
+            "limit": 200,
+        }
+        return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
+
     def scheduled_runs(self, deployment: Deployment) -> list[FlowRun]:
         """The runs that the schedule has written ahead."""
         body = {
@@ -215,10 +231,19 @@ def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
         message=state.get("message") or "",
         deployment=found.get("deployment_id"),
         parameters=found.get("parameters") or {},
-        process=found.get("infrastructure_pid"),
-        began=_moment(found.get("start_time")),
+        process=_process(found),
+        since=_moment(state.get("timestamp")),
+        attempts=found.get("run_count") or 0,
+        is_child=found.get("parent_task_run_id") is not None,
         url=f"{url.removesuffix('/api')}/runs/flow-run/{found['id']}",
     )
+
+
+def _process(found: Mapping[str, Any]) -> int | None:
+    """A worker notes the process that it starts; a run that no worker started carries it as a tag."""
+    tags = [tag.removeprefix(PROCESS_TAG) for tag in found.get("tags") or [] if tag.startswith(PROCESS_TAG)]
+    number = (found.get("infrastructure_pid") or "").rpartition(":")[2] or (tags[0] if tags else "")
+    return int(number) if number.isdigit() else None
 
 
 def _moment(text: str | None) -> datetime | None:

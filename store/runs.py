@@ -1,11 +1,13 @@
 """Runs and stage runs: who takes which night, under a lock that Postgres frees when its holder dies."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from domain.errors import LockHeld
 from domain.interval import Interval
@@ -43,7 +45,7 @@ def claim(
     The lock lives in a connection of its own, so Postgres frees it when this process dies; a run that was left open is
     closed as crashed, and what its process may still try is refused by the fence. Raises LockHeld with who holds it.
     """
-    name = f"overnight {pipeline} {interval.start.timestamp():.0f}"
+    name = lock_name(pipeline, interval.start)
     with translated_errors(), engine.connect() as lock:
         if not lock.scalar(_TRY_LOCK, {"name": name}):
             lock.rollback()
@@ -52,9 +54,14 @@ def claim(
         try:
             yield _open_run(engine, pipeline, interval, trigger=trigger, holder=holder, hindsight=hindsight)
         finally:
-            if not lock.invalidated:
+            with suppress(DBAPIError):  # a lock whose connection broke is gone, and what the night did stands
                 lock.execute(_UNLOCK, {"name": name})
                 lock.commit()
+
+
+def lock_name(pipeline: str, start: datetime) -> str:
+    """What the night's lock is called, for all who take it."""
+    return f"overnight {pipeline} {start.timestamp():.0f}"
 
 
 def _who_holds(engine: sa.Engine, pipeline: str, interval: Interval) -> str:
