@@ -1,6 +1,8 @@
 """Real Postgres for every test: one embedded server per session, one fresh database per test that asks for it."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,14 +22,19 @@ os.environ.update(SILENCE)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postmaster]:
-    """The session's PostgreSQL server, with a migrated template database."""
-    folder = tmp_path_factory.mktemp("pg") / "postgres"
+def server() -> Iterator[Postmaster]:
+    """The session's PostgreSQL server, with a migrated template database.
+
+    Not under pytest's own folder: that is closed to other users, the server's among them, by each pytest that starts.
+    """
+    home = Path(tempfile.mkdtemp(prefix="overnight-tests-"))
+    folder = home / "postgres"
     server = start_server(folder)
     _execute(server, "CREATE DATABASE template_overnight")
     migrate(embedded_url(server, database="template_overnight"))
     yield server
     stop_server(folder)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _execute(server: Postmaster, statement: str) -> None:
