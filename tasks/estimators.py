@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEED = 0
+FEW_ROWS = 50_000
 REGRESSION_METRICS = frozenset({"rmse", "mae", "r2"})
 _DEFAULTS = {
     Task.CLASSIFICATION: ("sklearn.ensemble.HistGradientBoostingClassifier", "roc_auc"),
@@ -152,11 +153,12 @@ def definition_errors(pipeline: Pipeline) -> Iterator[None]:
 
 
 @contextmanager
-def threads(settings: Settings) -> Iterator[int]:
-    """Learning and scoring use this many threads and no more, on purpose: OpenMP's own default fights with neighbours."""
+def threads(settings: Settings, *, rows: int) -> Iterator[int]:
+    """Learning and scoring use this many threads and no more, on purpose: OpenMP's own default fights with neighbours, and
+    for few rows several threads take longer than one."""
     from joblib import cpu_count
     from threadpoolctl import threadpool_limits
 
-    count = settings.threads or int(cpu_count())
+    count = 1 if rows < FEW_ROWS else settings.threads or int(cpu_count())
     with threadpool_limits(count):
         yield count

@@ -45,7 +45,7 @@ def score(night: Night) -> StageReport:
             return _reused(found, found.existing)
         artifact = load_artifact(connection, found.champion.id)
     loaded = read_model(night, found.champion, artifact)
-    with threads(night.settings) as count, transaction(night.engine) as connection:
+    with threads(night.settings, rows=found.landed.rows) as count, transaction(night.engine) as connection:
         batch, tally = _fill(night, connection, found, loaded)
         seal_batch(connection, batch.id, run=night.run.id)
         point_run(connection, night.run.id, model=found.champion.id, prediction_batch=batch.id)

@@ -124,7 +124,7 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
     if unfit:
         return StageReport(Stage.TRAIN, StageState.SKIPPED, unfit, rows_in=lesson.rows, fingerprint=ground.fingerprint)
     began = monotonic()
-    with threads(night.settings) as count:
+    with threads(night.settings, rows=lesson.rows) as count:
         trial = _judge(night, ground, lesson)
         decision = _decide_promotion(night, trial)
         model = fit_model(lesson.features, lesson.answers, pipeline=night.pipeline, settings=night.settings)

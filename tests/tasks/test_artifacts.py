@@ -22,7 +22,7 @@ chance = np.random.default_rng(1)
 frame = pd.DataFrame({"x": chance.normal(size=12000), "c": pd.Categorical(chance.choice(list("abcdef"), 12000))})
 answers = (frame.x + (frame.c == "a") + chance.normal(size=12000) > 0).to_numpy()
 settings = Settings(threads=int(sys.argv[2]))
-with threads(settings):
+with threads(settings, rows=10**6):
     print(pack(fit_model(frame, answers, pipeline=pipeline, settings=settings)).sha256)
 """
 
