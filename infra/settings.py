@@ -18,6 +18,8 @@ from domain.errors import UsageError
 
 # Where containers find secrets as files: a setting may lie there under its variable's name, in lower case.
 SECRETS = Path("/run/secrets")
+# OpenMP's threads sleep while they wait; by default they spin, and on a busy machine learning then takes ten times as long.
+THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 # No library that is used here may report home; set before any of them is imported.
 SILENCE = {
     "DO_NOT_TRACK": "1",
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """The settings of this process; raises UsageError with the first thing that is wrong with them."""
-    for name, value in SILENCE.items():
+    for name, value in {**SILENCE, **THREADS_SLEEP}.items():
         os.environ.setdefault(name, value)
     try:
         return Settings()
