@@ -19,7 +19,7 @@ STATE_STYLE = {
 
 def say(sentence: str) -> None:
     """One sentence for a person; goes to stderr, so that stdout stays data."""
-    err.print(escape(sentence))
+    err.print(escape(sentence), soft_wrap=True)
 
 
 def print_json(document: object) -> None:

