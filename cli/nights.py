@@ -202,6 +202,16 @@ def print_nights(definition: Definition, reports: list[NightReport]) -> None:
         ],
         numbers=["batch", "model", "read", "rejected", "scored", "s"],
     )  # fmt: skip
+    print_troubles(definition, reports)
+
+
+def print_troubles(definition: Definition, reports: list[NightReport]) -> None:
+    """A sentence for each night that was held or failed; nights with the same trouble share one."""
+    label = definition.pipeline.calendar.label
+    troubles: dict[tuple[RunState, str], list[str]] = {}
     for report in reports:
         if report.state in (RunState.HELD, RunState.FAILED):
-            say(f"{label(report.interval)} {report.state}: {report.reason}")
+            troubles.setdefault((report.state, report.reason), []).append(label(report.interval))
+    for (state, reason), nights in troubles.items():
+        which = nights[0] if len(nights) == 1 else f"{nights[0]} to {nights[-1]} ({len(nights)} nights)"
+        say(f"{which} {state}: {reason}")

@@ -71,7 +71,9 @@ def start_server(folder: Path) -> Postmaster:
 def _start(folder: Path, *, attempts: int) -> None:
     """The wheel gives a start ten seconds, which a loaded machine may need more than once."""
     try:
-        _wheel().get_server(folder, cleanup_mode=None)
+        server = _wheel().get_server(folder, cleanup_mode=None)
+        if find_server(folder) is None:
+            server.start()  # the wheel remembers a server that this process has stopped as a running one
     except Exception as error:
         if attempts == 1 or not isinstance(_root(error), subprocess.TimeoutExpired):
             raise
