@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import house, listing, nights
+from cli import house, image, listing, nights
 from cli.show import say
 from domain.errors import OvernightError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (house, nights, listing):
+for module in (house, nights, listing, image):
     module.add_commands(app)
 
 

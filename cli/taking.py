@@ -30,11 +30,14 @@ def _directly(definition: Definition, nights: Sequence[Interval], settings: Sett
     """Great Expectations takes seconds to import, so that begins beside the first ingestion."""
     from tasks.expectations import preload
     from tasks.night import take_night
+    from tasks.runners import runner_for
 
-    preload()
+    if definition.pipeline.runner.kind == "inline":
+        preload()
+    call = runner_for(definition.pipeline, settings)
     codes = []
     for night in nights:
-        report = take_night(definition, night, settings, trigger=trigger)
+        report = take_night(definition, night, settings, trigger=trigger, call=call)
         codes.append(report.exit_code)
         yield report
     return worst(codes)

@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.errors import OvernightError
-
-ROOT = Path(__file__).parents[2]
+from infra.images import build_image
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[object]:
+def docker_engine() -> Iterator[Any]:
     """docker-py's client, for what tests look at and break."""
     import docker
 
@@ -26,13 +25,15 @@ def docker_engine() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def image(docker_engine: object) -> str:
-    """The image, built from this tree; the engine keeps its layers, so only the first time takes minutes."""
-    from infra.images import build_image
+def image(docker_engine: Any) -> str:
+    """The image, built from this tree; the engine keeps its layers, so only the first time takes minutes.
 
-    base = os.environ.get("OVERNIGHT_TEST_BASE")
+    The base is OVERNIGHT_TEST_BASE, or the one that `infra/docker/base-from-debian.sh` made here, or the Dockerfile's own.
+    """
+    local = "python-base" if docker_engine.images.list("python-base") else None
+    base = os.environ.get("OVERNIGHT_TEST_BASE", local)
     try:
-        return build_image("overnight:test", **({"base": base} if base else {}))
+        return build_image("overnight:test", base=base)
     except OvernightError as error:
         if base:
             raise

@@ -1,20 +1,25 @@
 """The inline and the docker runner keep one contract: the same call, the same answers, the same bytes in the database."""
 
+import random
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import SourceError
-from domain.report import NightReport
+from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
 from infra.settings import Settings
 from store.engine import transaction
 from store.pipelines import register
 from tasks.night import StageCall, take_night
-from tasks.runners import runner_for
+from tasks.runners import perform_in_container, runner_for
 
 pytestmark = pytest.mark.docker
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
@@ -97,6 +102,63 @@ def test_a_batch_and_its_stage_name_the_image_that_made_them(
     with transaction(writer) as connection:
         assert connection.scalar(sa.text("SELECT image FROM reading.batch")) == image
     assert {stage.detail.get("image") for stage in report.stages} == {image}
+
+
+def test_a_stage_that_needs_more_memory_than_its_limit_fails_with_the_limit_to_raise(
+    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], writer: sa.Engine
+) -> None:
+    write_day(DAYS[0])
+    tight = with_runner(shops, "{kind: docker, limits: {memory: 40m}}")
+    report = take(tight, settings.model_copy(update={"image": image}), DAYS[0])
+    assert (report.state, report.exit_code) == (RunState.FAILED, 1)
+    assert "ran out of memory at its limit of 40 MiB. Try: raise runner.limits.memory" in report.reason
+    assert content_hashes(writer, "shops") == []
+
+
+@pytest.mark.slow
+def test_a_night_whose_containers_are_killed_stage_by_stage_ends_like_any_other(
+    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine,
+    docker_engine: Any,
+) -> None:  # fmt: skip
+    boxed, boxed_settings = in_containers(shops, owner), settings.model_copy(update={"image": image})
+    for day in DAYS:
+        write_day(day)
+        take(shops, settings, day)
+    for day in DAYS[:-1]:
+        take(boxed, boxed_settings, day)
+    for victim in Stage:
+        killed = take(boxed, boxed_settings, DAYS[-1], call=killing(victim, docker_engine))
+        assert killed.state in (RunState.FAILED, RunState.PUBLISHED, RunState.SKIPPED), killed.reason
+        assert content_hashes(writer, "boxed") in (content_hashes(writer, "shops")[:-2], content_hashes(writer, "shops"))
+    take(boxed, boxed_settings, DAYS[-1])
+    assert content_hashes(writer, "boxed") == content_hashes(writer, "shops")
+    assert not docker_engine.containers.list(all=True, filters={"label": "overnight.pipeline=boxed"})
+
+
+def killing(victim: Stage, engine: Any) -> StageCall:
+    """Calls stages in containers, and kills the container of one of them at some instant."""
+
+    def kill(run_id: int) -> None:
+        filters = {"label": [f"overnight.run={run_id}", f"overnight.stage={victim}"]}
+        for _ in range(200):
+            if found := engine.containers.list(filters=filters):
+                time.sleep(random.random())
+                with suppress(Exception):  # it may have ended by itself
+                    found[0].kill()
+                return
+            time.sleep(0.05)
+
+    def call(stage: Stage, run_id: int, settings: Settings) -> StageReport:
+        killer = threading.Thread(target=kill, args=(run_id,))
+        if stage is victim:
+            killer.start()
+        try:
+            return perform_in_container(stage, run_id, settings)
+        finally:
+            if stage is victim:
+                killer.join()
+
+    return call
 
 
 def in_containers(definition: Definition, owner: sa.Engine) -> Definition:

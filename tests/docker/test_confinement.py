@@ -1,0 +1,210 @@
+"""What a stage's container may not do, each tried from inside; and how its end is told, whoever brought it about."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import ContainerLost, StageFailed, UsageError
+from domain.pipeline import Limits
+from infra.containers import Ending, Work, identify_image, run_container, sweep_containers
+from tasks.runners import explain
+
+pytestmark = pytest.mark.docker
+ROOT = Path(__file__).parents[2]
+LEDGER = f"test-{uuid.uuid4().hex[:8]}"
+SECRET = "a-password-that-nobody-sees"
+
+
+def work(image: str, code: str, *, memory: str = "256m", seconds: int = 60, ledger: str = LEDGER, **more: Any) -> Work:
+    return Work(
+        image=image,
+        command=["python3", "-c", code],
+        name=f"overnight-test-{uuid.uuid4().hex[:8]}",
+        labels={"ledger": ledger, "run": "1", "stage": "ingest"},
+        environment={},
+        secret=json.dumps({"database_url": SECRET}).encode(),
+        network="none",
+        limits=Limits(memory=memory, cpus=1, timeout=timedelta(seconds=seconds)),
+        **more,
+    )
+
+
+def left_over(docker_engine: Any, ledger: str = LEDGER) -> list[str]:
+    return [each.name for each in docker_engine.containers.list(all=True, filters={"label": f"overnight.ledger={ledger}"})]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(docker_engine: Any) -> Any:
+    yield
+    assert left_over(docker_engine) == []
+
+
+FORBIDDEN = {
+    "the internet": "import socket; socket.create_connection(('1.1.1.1', 53), timeout=3)",
+    "the machine's own network": "import socket; socket.create_connection(('172.17.0.1', 22), timeout=3)",
+    "the Docker socket": "open('/var/run/docker.sock')",
+    "writing the root file system": "open('/srv/overnight/domain/errors.py', 'a')",
+    "writing to /etc": "open('/etc/passwd', 'a')",
+    "becoming root": "import os; os.setuid(0)",
+    "another user's secrets": "open('/etc/shadow')",
+    "running what it wrote": "import os; open('/tmp/x', 'w').write('ls'); os.chmod('/tmp/x', 448); os.execl('/tmp/x', 'x')",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_stage_is_denied(what: str, image: str) -> None:
+    tried = f"try:\n    {FORBIDDEN[what]}\nexcept OSError:\n    raise SystemExit(42)"
+    assert run_container(work(image, tried)).exit_code == 42
+
+
+def test_a_stage_has_no_capability_and_can_gain_none(image: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="overnight.stage"):
+        run_container(work(image, "import sys; sys.stderr.write(open('/proc/self/status').read())"))
+    status = dict(line.split(":\t", 1) for line in caplog.messages if ":\t" in line)
+    assert (status["CapEff"], status["CapPrm"], status["CapBnd"], status["NoNewPrivs"]) == ("0" * 16, "0" * 16, "0" * 16, "1")
+    assert "0" not in status["Uid"].split()
+
+
+def test_a_shown_folder_can_be_read_and_not_written(image: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "a.csv").write_text("rows")
+    reads = "assert open('/shown/a.csv').read() == 'rows'"
+    code = f"{reads}\ntry:\n    open('/shown/a.csv', 'w')\nexcept OSError:\n    raise SystemExit(42)"
+    assert run_container(work(image, code, visible={tmp_path: "/shown"})).exit_code == 42
+    assert (tmp_path / "a.csv").read_text() == "rows"
+
+
+def test_the_password_stands_in_no_listing_of_docker(image: str, docker_engine: Any) -> None:
+    seen: list[str] = []
+    code = "import sys, time; assert sys.stdin.readline().strip(); time.sleep(2)"
+    with while_it_runs(docker_engine, lambda container: seen.append(str(container.attrs))):
+        assert run_container(work(image, code)).exit_code == 0
+    assert seen
+    assert SECRET not in seen[0]
+
+
+def test_out_of_memory_is_said_as_such_with_the_limit_to_raise(image: str) -> None:
+    asked = work(image, "x = bytearray(500_000_000); x[::4096] = b'x' * len(x[::4096])", memory="64m")
+    ending = run_container(asked)
+    assert ending.out_of_memory
+    error = explain(ending, asked.limits, began=True)
+    assert str(error) == "the stage ran out of memory at its limit of 64 MiB. Try: raise runner.limits.memory in pipeline.yaml"
+
+
+def test_a_stage_past_its_time_is_ended_and_said_so(image: str) -> None:
+    asked = work(image, "import time; time.sleep(50)", seconds=1)
+    ending = run_container(asked)
+    assert ending.timed_out
+    assert "longer than its limit of 0:00:01" in str(explain(ending, asked.limits, began=True))
+
+
+def test_a_container_that_somebody_kills_may_be_tried_again(image: str, docker_engine: Any) -> None:
+    with while_it_runs(docker_engine, lambda container: container.kill()):
+        ending = run_container(work(image, "import time; time.sleep(50)"))
+    error = explain(ending, Limits(), began=True)
+    assert isinstance(error, ContainerLost)
+    assert error.retryable
+
+
+def test_a_container_that_dies_of_itself_before_the_ledger_is_not_tried_again() -> None:
+    assert isinstance(explain(Ending(1, False, False), Limits(), began=False), StageFailed)
+
+
+def test_an_image_that_is_not_here_is_named_with_the_way_to_it(docker_engine: Any) -> None:
+    with pytest.raises(UsageError, match=r"no container image 'overnight:nowhere'.*overnight image build"):
+        identify_image("overnight:nowhere")
+
+
+def test_without_an_engine_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    with pytest.raises(ContainerLost, match=r"the Docker engine does not do as asked .*Try: docker info"):
+        identify_image("overnight:test")
+
+
+RUN_AND_WAIT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.docker.test_confinement import work
+from infra.containers import run_container
+run_container(work({image!r}, "import tasks.__main__ as stage, time; stage.read_settings(); time.sleep(50)", ledger={ledger!r}))
+"""
+
+
+def test_a_killed_runner_leaves_nothing_running_and_the_next_one_sweeps_up(image: str, docker_engine: Any) -> None:
+    ledger, other = f"{LEDGER}-dead", f"{LEDGER}-other"
+    runner = start_runner(image, ledger)
+    bystander = start_runner(image, other)
+    (container,) = wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
+    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={other}"}))
+    time.sleep(1.5)  # until the stage watches its standard input
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: not docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}), seconds=15)
+    assert sweep_containers({"ledger": ledger}, is_wanted=lambda labels: True) == [container.name]
+    assert left_over(docker_engine, ledger) == []
+    assert len(left_over(docker_engine, other)) == 1, "a living run of another ledger is left alone"
+    bystander.terminate()
+    bystander.wait()
+    wait_for(lambda: not docker_engine.containers.list(filters={"label": f"overnight.ledger={other}"}), seconds=15)
+    sweep_containers({"ledger": other}, is_wanted=lambda labels: True)
+    assert left_over(docker_engine, other) == []
+
+
+def test_a_container_of_a_run_that_is_over_is_swept_though_its_process_lives(image: str, docker_engine: Any) -> None:
+    ledger = f"{LEDGER}-over"
+    runner = start_runner(image, ledger)
+    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
+    assert sweep_containers({"ledger": ledger}, is_wanted=lambda labels: True) == []
+    assert len(sweep_containers({"ledger": ledger}, is_wanted=lambda labels: labels["run"] != "1")) == 1
+    runner.wait(timeout=20)
+
+
+def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
+    import signal
+
+    ledger = f"{LEDGER}-stopped"
+    runner = start_runner(image, ledger)
+    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
+    runner.send_signal(signal.SIGINT)
+    runner.wait(timeout=20)
+    assert left_over(docker_engine, ledger) == []
+
+
+def start_runner(image: str, ledger: str) -> subprocess.Popen[bytes]:
+    code = RUN_AND_WAIT.format(root=str(ROOT), image=image, ledger=ledger)
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+def wait_for(find: Callable[[], Any], *, seconds: float = 20) -> Any:
+    """What `find` returns once it is something."""
+    until = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.1)
+    return found
+
+
+class while_it_runs:
+    """Does something to the first container that this file's tests start inside, from a thread of its own."""
+
+    def __init__(self, engine: Any, act: Callable[[Any], object]) -> None:
+        self.thread = threading.Thread(target=lambda: act(self._find(engine)))
+
+    @staticmethod
+    def _find(engine: Any) -> Any:
+        return wait_for(lambda: engine.containers.list(filters={"label": f"overnight.ledger={LEDGER}"}))[0]
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join()
