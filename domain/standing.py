@@ -67,7 +67,7 @@ def _unpublished(attempt: Attempt, again: str) -> Standing:
         why = f"The process of run {attempt.run} is gone and left the night unfinished; what was sealed is kept."
         return Standing(NightState.STOPPED, why, again)
     if attempt.state is RunState.HELD:
-        return Standing(NightState.HELD, sentence(attempt.reason), f"repair the source, then {again}")
+        return Standing(NightState.HELD, sentence(attempt.reason.removeprefix("held: ")), f"repair the source, then {again}")
     if attempt.state is RunState.FAILED:
         return Standing(NightState.FAILED, sentence(attempt.reason), again)
     return Standing(NightState.MISSING, "Its runs ended without anything to publish.", again)
@@ -80,8 +80,9 @@ def _after_publication(what: str, attempt: Attempt | None, again: str) -> tuple[
         return f"{what} Run {attempt.run} takes the night again.", ""
     if attempt.state in (RunState.RUNNING, RunState.CRASHED):
         return f"{what} A newer run stopped without a word; readers keep what was published.", again
-    ended = "held" if attempt.state is RunState.HELD else "failed"
-    return f"{what} A newer run {ended} ({attempt.reason.rstrip('. ')}); readers keep what was published.", again
+    ended = "was held" if attempt.state is RunState.HELD else "failed"
+    reason = attempt.reason.removeprefix("held: ").rstrip(". ")
+    return f"{what} A newer run {ended} ({reason}); readers keep what was published.", again
 
 
 def explain_trust(
@@ -95,7 +96,7 @@ def explain_trust(
     """
     keeps = f"Readers keep the night of {calendar.label(published)}." if published else "There is nothing to read yet."
     if freshness.late_since is not None:
-        return f"Late since {moment(freshness.late_since, calendar)}. {_tell(question, question_label)}{keeps}"
+        return f"{_tell(question, question_label)}{keeps}"
     if question is not None and question.state in (NightState.HELD, NightState.FAILED, NightState.STOPPED):
         return f"{_tell(question, question_label)}{keeps}"
     if published is None and learned is not None:

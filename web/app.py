@@ -73,7 +73,8 @@ def templates() -> Environment:
     )  # fmt: skip
     filters: dict[str, Callable[..., object]] = {
         "count": words.count, "figure": words.figure, "share": words.share, "seconds": words.seconds, "clock": words.clock,
-        "cell": words.cell, "mark": words.mark, "slug": words.slug, "night": words.night_words, "key_of": key_address,
+        "cell": words.cell, "mark": words.mark, "slug": words.slug, "night": words.night_words, "flat": words.flat,
+        "key_of": key_address,
     }  # fmt: skip
     pages_.filters.update(filters)
     pages_.globals.update(

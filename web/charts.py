@@ -9,7 +9,7 @@ from web.schemas import Figure
 from web.words import figure, night_words
 
 WIDTH, HEIGHT = 720, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 16, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ def _grid(scale: _Scale) -> list[str]:
 def _nights(points: Sequence[Figure], scale: _Scale) -> list[str]:
     every = max(1, round(len(points) / 6))
     shown = [place for place in range(0, len(points), every) if place + every / 2 < len(points)] or [0]
+    anchor = {len(points) - 1: "end"}
     return [
-        f'<text class="axis" x="{scale.x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle">'
+        f'<text class="axis" x="{scale.x(place):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor.get(place, "middle")}">'
         f"{escape(points[place].night[5:] or points[place].night)}</text>"
         for place in shown
     ]

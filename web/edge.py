@@ -125,7 +125,10 @@ class Edge:
         headers = answer_headers(answered.trust, tag=tag if answered.settled else None)
         if template is None:
             return Response(answered.body.model_dump_json(), media_type="application/json", headers=headers)
-        page = self.pages.get_template(template).render(answer=answered.body, trusts=answered.trust, path=path, **answered.page)
+        zone = answered.trust[0][1].interval.timezone if answered.trust else None
+        page = self.pages.get_template(template).render(
+            answer=answered.body, trusts=answered.trust, zone=zone, path=path, **answered.page
+        )  # fmt: skip
         return Response(page, media_type="text/html", headers=headers)
 
 

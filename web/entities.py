@@ -112,7 +112,16 @@ def model(view: View, number: int) -> Answered:
          "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
          "trust": trust_of(view.one.trust)}
     )  # fmt: skip
-    return Answered(body, [(view.one.trust, pipeline)])
+    card = {part: content for part, content in line["card"].items() if part != "metrics"}  # which the figures repeat
+    return Answered(body, [(view.one.trust, pipeline)], page={"measured": measured(line["metrics"]), "card": card})
+
+
+def measured(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trial's figures side by side, metric by metric; none when the card keeps them in another form."""
+    own, champion, dummy = (metrics.get(who) or {} for who in ("challenger", "champion", "dummy"))
+    if not isinstance(own, Mapping):
+        return []
+    return [{"metric": m, "own": own[m], "champion": champion.get(m), "dummy": dummy.get(m)} for m in own]
 
 
 def key(view: View, text: str) -> Answered:

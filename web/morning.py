@@ -28,7 +28,7 @@ def trust_of(line: TrustLine) -> Trust:
 
 def morning(view: View) -> Answered:
     """All pipelines, those that need somebody first."""
-    nights = [(one.pipeline.name, one.focus.start) for one in view.standings if one.focus]
+    nights = [(one.pipeline.name, shown.start) for one in view.standings if (shown := shown_night(one))]
     usual = usual_rows(view.connection, [one.pipeline.name for one in view.standings])
     made = tonights_models(view.connection, nights)
     summaries = [
@@ -53,7 +53,7 @@ def headline(summaries: Sequence[Summary]) -> str:
 
 
 def summarise(view: View, one: PipelineStanding, *, usual: float | None, made: Mapping[str, Any]) -> Summary:
-    night = _focus_night(view, one)
+    night = _shown_night(view, one)
     rows = night.rows if night else None
     change = (rows - usual) / usual if rows is not None and usual else None
     return Summary(
@@ -88,12 +88,20 @@ def _steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interv
     return interval
 
 
-def _focus_night(view: View, one: PipelineStanding) -> Night | None:
-    if one.focus is None or one.standing is None:
+def shown_night(one: PipelineStanding) -> Interval | None:
+    """The night whose figures stand on the morning page: the one to look at, or what readers see while nothing runs."""
+    return one.published.interval if one.published and one.line is None else one.focus
+
+
+def _shown_night(view: View, one: PipelineStanding) -> Night | None:
+    interval = shown_night(one)
+    if interval is None:
         return None
-    start = one.focus.start
-    published = published_between(view.connection, one.pipeline.name, first=start, last=start)
-    return describe_night(view, one.pipeline, one.focus, line=one.line, published=published, standing=one.standing)
+    if one.line is None:
+        return describe_nights(view, one.pipeline, first=interval, last=interval)[0]
+    assert one.standing is not None
+    published = published_between(view.connection, one.pipeline.name, first=interval.start, last=interval.start)
+    return describe_night(view, one.pipeline, interval, line=one.line, published=published, standing=one.standing)
 
 
 def describe_night(
@@ -150,7 +158,7 @@ def pipeline(view: View) -> Answered:
     """One pipeline: its nights, its realised quality, its champions."""
     one = view.one
     name = one.pipeline.name
-    made = tonights_models(view.connection, [(name, one.focus.start)] if one.focus else []).get(name, {})
+    made = tonights_models(view.connection, [(name, shown.start)] if (shown := shown_night(one)) else []).get(name, {})
     first, last, hidden = _strip(one, view.now)
     nights = describe_nights(view, one.pipeline, first=first, last=last) if first and last else []
     figures: list[Figure] = []

@@ -84,31 +84,23 @@ def _verdict(view: View, batch: int | None) -> Verdict | None:
 
 
 def rule_of(result: Mapping[str, Any]) -> Rule:
-    """One expectation's result; what validation calls its parts is looked up leniently, and all of it is handed on."""
-
-    def first(*names: str) -> Any:
-        return next((result[name] for name in names if result.get(name) is not None), None)
-
-    column = first("column", "columns", "column_list")
+    """One rule's result as `domain.verdict.RuleResult` wrote it; of older forms, whatever can be read."""
+    passed = bool(result.get("success"))
+    columns = result.get("columns") or [result.get("column")]
     return Rule(
-        rule=str(first("name", "expect", "expectation", "rule") or "a rule"),
-        column=", ".join(map(str, column)) if isinstance(column, list) else column,
-        passed=bool(first("success", "passed", "ok")),
-        severity=str(first("severity") or "critical"),
-        found=_found(result),
-        examples=[_example(one) for one in (first("examples", "sample", "unexpected_values") or [])][:10],
-        result=dict(result),
-    )
+        rule=str(result.get("rule") or result.get("expectation") or "a rule"),
+        column=", ".join(str(column) for column in columns if column) or None,
+        state=str(result.get("state") or ("passed" if passed else "failed")),
+        passed=passed, severity=str(result.get("severity") or "critical"), found=_found(result),
+        examples=[_example(one) for one in (result.get("examples") or [])][:10], result=dict(result),
+    )  # fmt: skip
 
 
 def _found(result: Mapping[str, Any]) -> str:
-    sentence = next((result[name] for name in ("sentence", "reason", "found", "message") if result.get(name)), None)
-    if sentence:
-        return str(sentence)
-    if result.get("unexpected") is not None:
-        judged = result.get("judged") or result.get("rows")
-        return f"{result['unexpected']} of {judged} rows broke it" if judged else f"{result['unexpected']} rows broke it"
-    return str(result["observed"]) if result.get("observed") is not None else ""
+    said = result.get("error") or result.get("sentence")
+    if said:
+        return str(said)
+    return "" if result.get("unexpected_count") is None else f"{result['unexpected_count']} rows broke it"
 
 
 def _example(value: Any) -> str:

@@ -151,6 +151,7 @@ class Rule(_Answer):
 
     rule: str
     column: str | None
+    state: str = Field(description="passed, rejects (within its limit, the rows set aside), failed, or error (not judged)")
     passed: bool
     severity: str
     found: str = Field(description="what was found, in a few words")

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from domain.interval import Interval
@@ -14,7 +14,8 @@ from domain.trust import TrustLine
 NONE = "\N{EN DASH}"
 MARKS = {
     "published": "✓", "learning": "◔", "held": "‖", "failed": "✕", "stopped": "■", "running": "▸", "waiting": "·",
-    "missing": "!", "never published": "○", "done": "✓", "reused": "=", "skipped": NONE, "crashed": "■", "late": "!",
+    "missing": "!", "late": "!", "never published": "○",
+    "done": "✓", "reused": "=", "skipped": NONE, "crashed": "■", "passed": "✓", "rejects": NONE, "error": "?",
 }  # fmt: skip
 
 
@@ -75,12 +76,12 @@ def seconds(span: float | None) -> str:
     return f"{int(span // 60)} min {int(span % 60)} s"
 
 
-def clock(when: datetime | None) -> str:
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when else NONE
+def clock(when: datetime | None, zone: tzinfo = UTC) -> str:
+    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z") if when else NONE
 
 
-def cell(value: Any) -> str:
-    """A value in a table: empty cells say so, long ones are cut, numbers keep what matters."""
+def cell(value: Any, zone: tzinfo = UTC) -> str:
+    """A value in a table: empty cells say so, long ones are cut, numbers keep what matters, moments are `zone`'s."""
     match value:
         case None:
             return NONE
@@ -89,11 +90,20 @@ def cell(value: Any) -> str:
         case float():
             return f"{value:.4g}" if abs(value) < 1e15 else str(value)
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M")
+            return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
         case Mapping() | list():
             return json.dumps(value, ensure_ascii=False, default=str)[:400]
     text = str(value)
     return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def flat(things: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values with their whole path as a name, for a table of two columns."""
+    found: dict[str, Any] = {}
+    for name, value in things.items():
+        path = f"{before}{name}"
+        found |= flat(value, f"{path} · ") if isinstance(value, Mapping) and value else {path: value}
+    return found
 
 
 def is_number(kind: str) -> bool:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.interval import Interval
 from domain.report import StageReport
-from domain.words import BatchKind, Outcome, RunState, Stage, StageState
+from domain.verdict import RuleResult
+from domain.words import BatchKind, Outcome, RunState, Severity, Stage, StageState
 from store.batches import count_batch, open_batch, record_verdict, seal_batch
 from store.engine import transaction
 from store.models import move_alias, save_model
@@ -21,9 +22,10 @@ from store.quality import record_quality
 from store.runs import Run, begin_stage, claim, finish_run, finish_stage, point_run
 
 RULES = [
-    {"name": "column_values_to_be_between", "column": "stock", "success": True, "severity": "critical", "unexpected": 0},
-    {"name": "column_values_to_not_be_null", "column": "region", "success": False, "severity": "warning", "unexpected": 3,
-     "judged": 60, "examples": [{"shop": "s004", "region": None}, "s009"]},
+    RuleResult("stock between 0 and 1000", "column_values_to_be_between", ("stock",), Severity.CRITICAL, "row", "passed",
+               "every row keeps it").to_json(),
+    RuleResult("region is there", "column_values_to_not_be_null", ("region",), Severity.WARNING, "row", "failed",
+               "3 of 60 rows have no region", unexpected_count=3, examples=({"shop": "s004", "region": None},)).to_json(),
 ]  # fmt: skip
 
 
@@ -121,8 +123,9 @@ class Ledger:
             )  # fmt: skip
             connection.execute(sa.text(f"""
                 INSERT INTO {batch.schema}.{batch.table} (shop, opened, region, stock, price, left_over)
-                SELECT 's' || to_char(i, 'FM000000'), :start + i * interval '1 minute', (ARRAY['north', 'south', 'east'])[1 + i % 3],
-                    i % 97, CASE WHEN i % 7 > 0 THEN round((i % 89)::numeric / 10, 2) END, i % 50 FROM generate_series(1, :rows) i
+                SELECT 's' || to_char(i, 'FM000000'), :start + i * interval '1 minute',
+                    (ARRAY['north', 'south', 'east'])[1 + i % 3], i % 97,
+                    CASE WHEN i % 7 > 0 THEN round((i % 89)::numeric / 10, 2) END, i % 50 FROM generate_series(1, :rows) i
             """), {"start": run.interval.start, "rows": rows})  # fmt: skip
             connection.execute(sa.text(f"""
                 INSERT INTO {batch.schema}.rejected_{batch.id} (source, line, column_name, value, rule, reason, row_text)
