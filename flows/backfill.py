@@ -2,26 +2,32 @@
 
 from prefect import flow
 
-from deployments.catalogue import load_definition
+from domain.planning import Mode
 from domain.report import NightReport
+from flows.nightly import nightly
 from flows.nights import take_nights
 from flows.occasion import name_backfill
 from flows.outcome import told_as_state
 from infra.settings import load_settings
+from tasks.planning import plan_range
+from tasks.prepare import prepare
 
 
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
 @flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
 @told_as_state
-def backfill(pipeline: str, start: str, end: str) -> list[NightReport]:
+def backfill(pipeline: str, start: str, end: str, mode: Mode = "all") -> list[NightReport]:
     """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
 
     Args:
         pipeline: the name of a folder under deployments/
         start: the first night, such as 2013-01-01
         end: the last night, such as 2013-02-04
+        mode: missing, failed (and missing), changed (and failed and missing), or all
     """
-    definition = load_definition(load_settings().deployments, pipeline)
+    settings = load_settings()
+    (definition,) = prepare(settings, pipeline)
     calendar = definition.pipeline.calendar
     nights = list(calendar.between(calendar.named(start), calendar.named(end)))
-    return take_nights(definition, nights, trigger="backfill")
+    planned = nights if mode == "all" else [one.interval for one in plan_range(definition, nights, settings, mode=mode)]
+    return take_nights(nightly, definition, planned, settings, trigger="backfill")

@@ -1,9 +1,10 @@
-"""`nightly`: one pipeline, one night."""
+"""`nightly`: one pipeline, one night, and before it the nights that were missed."""
 
 from prefect import flow
 
 from domain.report import NightReport
 from flows.artifacts import show_night
+from flows.nights import missed_nights, take_nights
 from flows.occasion import choose_interval, holder, name_night, scheduled_moment, trigger
 from flows.outcome import tell, told_as_state
 from flows.stages import stage_tasks
@@ -16,7 +17,7 @@ from tasks.runners import runner_for
 
 @flow(name="nightly", flow_run_name=name_night, persist_result=False)
 @told_as_state
-def nightly(pipeline: str, interval: str | None = None) -> NightReport:
+def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
     """Takes `pipeline` through its night.
 
     Args:
@@ -28,6 +29,10 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport:
     if definition.pipeline.runner.kind == "inline":
         preload()  # takes seconds, beside the ingestion
     night = choose_interval(definition, interval, moment=scheduled_moment())
+    tonight = missed_nights(definition, night, settings, named=interval is not None)
+    take_nights(nightly, definition, tonight.missed, settings, trigger="catch-up")
+    if not tonight.takes_own:
+        return tonight.why
     stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
     report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder())
     show_night(definition, report, settings)

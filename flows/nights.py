@@ -1,33 +1,64 @@
 """Several nights, one after the other, each as a flow run of its own below the one that asks for them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from time import sleep
+from typing import Any
 
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments.catalogue import Definition
 from domain.errors import OvernightError
 from domain.interval import Interval
+from domain.planning import Tonight
 from domain.report import NightReport
 from domain.words import RunState
-from flows.nightly import nightly
-from flows.occasion import on_errand, process_tag
+from flows.occasion import is_scheduled, on_errand, process_tag, scheduled_moment
 from flows.outcome import outcome_of, tell
+from flows.policy import RETRY_DELAYS, RIGHT_OF_WAY_AT_MOST
+from infra.settings import Settings
+from store.engine import transaction
+from store.nights import scheduled_night_under_way
+from store.recovery import close_dead_runs
+from tasks.context import writer_engine
+from tasks.planning import plan_scheduled
+from tasks.recovery import is_holder_alive
+
+log = logging.getLogger("overnight.night")
 
 
-def take_nights(definition: Definition, nights: Sequence[Interval], *, trigger: str) -> list[NightReport]:
+def missed_nights(definition: Definition, own: Interval, settings: Settings, *, named: bool) -> Tonight:
+    """What a run of the schedule has to do before its own night, or instead of it; any other run takes its own alone."""
+    if named or not is_scheduled():
+        return Tonight((), True, "asked for")
+    return plan_scheduled(definition, own, settings, tick=scheduled_moment(), now=datetime.now(UTC))
+
+
+def take_nights(
+    flow: Callable[..., Any], definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str
+) -> list[NightReport]:
     """Takes the nights in the order given, and goes on after one that is held or fails."""
     reports = []
     # The run that asks for them has the heartbeat; one more per night would cost a second each to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), process_tag():
         for number, night in enumerate(nights, start=1):
+            if trigger == "backfill":
+                give_way(settings)
             with on_errand(trigger, number=number, total=len(nights)):
-                reports.append(_take_one(definition, night))
+                reports.append(_take_one(flow, definition, night))
     return reports
 
 
-def _take_one(definition: Definition, night: Interval) -> NightReport:
-    name = definition.pipeline.name
-    outcome = outcome_of(nightly(name, definition.pipeline.calendar.label(night), return_state=True))
+def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval) -> NightReport:
+    """One night; while the ledger does not answer it is asked for again, as a stage would be."""
+    name, label = definition.pipeline.name, definition.pipeline.calendar.label(night)
+    for delay in (*RETRY_DELAYS, None):
+        outcome = outcome_of(flow(name, label, return_state=True))
+        if delay is None or not (isinstance(outcome, OvernightError) and outcome.retryable):
+            break
+        log.info("%s %s: %s; tried again in %.0f s", name, label, outcome, delay)
+        sleep(delay)
     if isinstance(outcome, NightReport):
         return outcome
     # No run was opened: another process has the night, or the ledger is away.
@@ -36,3 +67,22 @@ def _take_one(definition: Definition, night: Interval) -> NightReport:
     report = NightReport(0, name, night, RunState.FAILED, reason, exit_code=error.exit_code if error else 1)
     tell(definition, report)
     return report
+
+
+def give_way(settings: Settings) -> None:
+    """Lets a night that the schedule has started go first, for as long as its process lives, within a limit."""
+    engine = writer_engine(settings)
+    waited = 0
+    while waited < RIGHT_OF_WAY_AT_MOST:
+        try:
+            with transaction(engine) as connection:
+                other = scheduled_night_under_way(connection)
+            if other is None:
+                return
+            close_dead_runs(engine, is_alive=is_holder_alive)
+        except OvernightError:
+            return  # the night itself meets the ledger next, and has the words for it
+        if waited == 0:
+            log.info("the backfill waits for the scheduled night of %s", other[0])
+        sleep(2)
+        waited += 2

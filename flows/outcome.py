@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
@@ -18,7 +18,7 @@ from flows.occasion import place
 
 log = logging.getLogger("overnight.night")
 P = ParamSpec("P")
-Told = TypeVar("Told", NightReport, list[NightReport])
+Told = NightReport | list[NightReport] | str
 Listener = Callable[[NightReport, int, int], None]
 _NAMES = {RunState.HELD: "Held", RunState.SKIPPED: "Nothing to do", RunState.PUBLISHED: "Published"}
 
@@ -26,7 +26,8 @@ _NAMES = {RunState.HELD: "Held", RunState.SKIPPED: "Nothing to do", RunState.PUB
 def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
     """Turns what a flow reports, or the OvernightError that it met, into the state that Prefect shows.
 
-    The state's data, which stays in this process, is the report, the list of reports, or the error.
+    The state's data, which stays in this process, is the report, the list of reports, the sentence that says why there
+    was nothing to do, or the error.
     """
 
     @functools.wraps(take)
@@ -37,6 +38,8 @@ def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
             outcome = take(*args, **kwargs)
         except OvernightError as error:
             return Failed(message=str(error), data=error)
+        if isinstance(outcome, str):
+            return Completed(name=_NAMES[RunState.SKIPPED], message=outcome, data=outcome)
         return state_of_nights(outcome) if isinstance(outcome, list) else state_of_night(outcome)
 
     del told.__annotations__["return"]  # Prefect would build a model for it

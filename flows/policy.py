@@ -1,4 +1,4 @@
-"""The one policy for tasks: what is tried again, how often, and what Prefect may keep of it."""
+"""The one policy for flows: what is tried again, how often, what Prefect may keep of it, and who waits for whom."""
 
 from typing import Any, TypedDict
 
@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from domain.errors import OvernightError
 
+RIGHT_OF_WAY_AT_MOST = 3600  # seconds that a backfill waits for a night that the schedule has started
 RETRY_DELAYS = [2.0, 10.0, 30.0]  # seconds; long enough for Postgres to restart, short enough for one night
 
 

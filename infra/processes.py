@@ -86,14 +86,25 @@ def last_line(log: Path) -> str:
 
 
 def stop_child(child: Child, *, within: float | None = None) -> None:
-    """Asks the process to end, waits, then ends whatever is left of its session."""
+    """Asks the process to end, waits, then ends whatever is left of its session and of what it started outside of it."""
+    family = _family(child.process.pid)
     if child.is_alive:
         child.process.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.process.wait(child.part.stop_within if within is None else within)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, signal.SIGKILL)
+    for process in family:
+        with suppress(psutil.Error):
+            process.kill()
     child.process.wait()
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 # What a supervisor that was killed has left running -----------------------------------------------------------------------

@@ -39,7 +39,12 @@ class Night:
 
     def code_of(self, *modules: str) -> str:
         """A fingerprint of the named files or folders of `tasks`, and of the pipeline's own Python."""
-        return f"{_code_of(modules)}-{self.definition.code_hash}"
+        return code_of(self.definition, *modules)
+
+
+def code_of(definition: Definition, *modules: str) -> str:
+    """As `Night.code_of`, for whoever plans nights and has none."""
+    return f"{_code_of(modules)}-{definition.code_hash}"
 
 
 @lru_cache

@@ -32,6 +32,11 @@ def prefect_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
         _flush_logs()
 
 
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
 def _flush_logs() -> None:
     """What is still on its way to a server that ends is tried again for a minute."""
     from prefect.logging.handlers import APILogWorker

@@ -131,3 +131,93 @@ def test_the_entry_point_prints_one_object_a_night_and_ends_with_the_exit_code(
     assert done.returncode == EXIT_SOURCE
     assert "2 of 2: shops 2024-01-06: failed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_scheduled_run_after_an_outage_takes_the_missed_nights_oldest_first(
+    prefect: str, here: Settings, shops: Definition, write_day: Write, writer: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import UTC, datetime
+
+    import flows.nights
+    from flows.nightly import nightly
+
+    for day in range(1, 6):
+        write_day(f"2024-01-0{day}")
+    assert nightly("shops", "2024-01-02", return_state=True).is_completed()
+    path = here.deployments / "shops" / "pipeline.yaml"
+    path.write_text(path.read_text() + 'catch_up: all\nschedule: "0 2 * * *"\n')
+    # The tick of the night of the 3rd, written ahead by the schedule, starts when that of the 5th has passed too.
+    monkeypatch.setattr("flows.nights.is_scheduled", lambda: True)
+    monkeypatch.setattr("flows.nightly.scheduled_moment", lambda: datetime(2024, 1, 4, 1, tzinfo=UTC))
+    monkeypatch.setattr("flows.nights.scheduled_moment", lambda: datetime(2024, 1, 4, 1, tzinfo=UTC))
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime(2024, 1, 6, 3, tzinfo=UTC)
+
+    monkeypatch.setattr(flows.nights, "datetime", Clock)
+    state = nightly("shops", return_state=True)
+    assert (state.name, state.message) == ("Nothing to do", "missed; catch_up: all took 4 nights, this one among them or done")
+    with writer.connect() as connection:
+        lines = connection.execute(
+            sa.text("SELECT interval_end::date::text, state, trigger FROM overnight.run ORDER BY id")
+        ).all()
+    assert [tuple(line) for line in lines] == [
+        ("2024-01-02", "published", "command"),
+        ("2024-01-01", "published", "catch-up"),
+        ("2024-01-03", "published", "catch-up"),
+        ("2024-01-04", "published", "catch-up"),
+        ("2024-01-05", "published", "catch-up"),
+    ]
+    assert nightly("shops", return_state=True).message == "missed; catch_up: all took 0 nights, this one among them or done"
+
+
+def test_a_backfill_of_what_is_missing_or_changed_takes_that_alone(
+    prefect: str, here: Settings, shops: Definition, write_day: Write
+) -> None:
+    from flows.backfill import backfill
+    from flows.outcome import outcome_of
+    from tasks.planning import plan_range
+
+    for day in (1, 2, 3):
+        write_day(f"2024-01-0{day}")
+
+    def taken(mode: str) -> list[str]:
+        state = backfill("shops", "2024-01-01", "2024-01-04", mode, return_state=True)
+        return [shops.pipeline.calendar.label(one.interval)[-2:] for one in outcome_of(state)]
+
+    assert taken("missing") == ["01", "02", "03", "04"]
+    assert taken("missing") == []
+    write_day("2024-01-04")
+    assert taken("failed") == ["04"]
+    write_day("2024-01-02", change=lambda lines: lines[:-1])
+    nights = list(shops.pipeline.calendar.between(shops.pipeline.calendar.first, shops.pipeline.calendar.named("2024-01-04")))
+    assert [one.why for one in plan_range(shops, nights, here, mode="changed")] == ["source changed"]
+    assert taken("changed") == ["02"]
+
+
+def test_a_backfill_lets_the_scheduled_night_go_first(
+    here: Settings, shops: Definition, writer: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    import threading
+    from time import monotonic, sleep
+
+    from flows.nights import give_way
+    from store.runs import claim
+    from tasks.night import whoami
+
+    night = shops.pipeline.calendar.first
+    with claim(writer, "shops", night, trigger="schedule", holder=whoami()) as run:
+
+        def finish() -> None:
+            from domain.words import RunState
+            from store.runs import finish_run
+
+            sleep(1)
+            finish_run(writer, run.id, state=RunState.PUBLISHED, reason="")
+
+        threading.Thread(target=finish).start()
+        began = monotonic()
+        give_way(here)
+        assert monotonic() - began >= 1

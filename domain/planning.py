@@ -1,0 +1,106 @@
+"""Which nights to take, and why: pure, from a calendar and what the ledger knows. Missing work is computed, never kept."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from domain.interval import Calendar, Interval
+from domain.words import RunState
+
+Policy = Literal["none", "latest", "all"]
+Mode = Literal["missing", "failed", "changed", "all"]
+ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of one interval: its newest run that tells something, and what has changed since."""
+
+    state: RunState
+    reason: str = ""
+    runs: int = 1
+    published: bool = False
+    changed: tuple[str, ...] = ()
+    waived: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNight:
+    """One night to take, with the reason as people read it: `missing`, `failed: …`, `held: …`, `source changed`."""
+
+    interval: Interval
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tonight:
+    """What a scheduled run does: the missed nights first, oldest first, then its own if that is still its to take."""
+
+    missed: tuple[Interval, ...]
+    takes_own: bool
+    why: str
+
+
+def plan_tonight(
+    calendar: Calendar, policy: Policy, *, own: Interval, tick: datetime, now: datetime, known: Mapping[datetime, Known]
+) -> Tonight:
+    """What the run of the schedule's `tick`, whose own night is `own`, does when it starts at `now`.
+
+    On time, or hours late, it takes its own night. Once the tick of a newer night has passed, its own was missed, and the
+    policy decides: `none` leaves it out, `latest` takes the newest that is due instead, `all` takes every night that is
+    missing since the calendar's origin, oldest first. Nights that were held or waived are not missing.
+    """
+    due = calendar.before(now - (tick - own.end)) or own
+    superseded = due.start > own.start
+    if policy == "all":
+        missing = [night for night in calendar.between(calendar.first, due) if is_missing(known.get(night.start))]
+        if superseded:
+            return Tonight(
+                tuple(missing), False, f"missed; catch_up: all took {len(missing)} nights, this one among them or done"
+            )
+        return Tonight(tuple(night for night in missing if night != own), True, "on time")
+    if not superseded:
+        return Tonight((), True, "on time")
+    label = calendar.label(due)
+    if policy == "none":
+        return Tonight((), False, f"missed, and the night of {label} is due by now; catch_up: none leaves it out")
+    if not is_missing(known.get(due.start)):
+        return Tonight((), False, f"missed, and the newer night of {label} is done; catch_up: latest")
+    return Tonight((due,), False, f"missed; catch_up: latest took the night of {label} instead")
+
+
+def is_missing(night: Known | None) -> bool:
+    """Whether a catch-up takes the night: never tried, crashed, or failed a few times only."""
+    if night is None:
+        return True
+    if night.published or night.waived or night.state in (RunState.HELD, RunState.RUNNING):
+        return False
+    return night.runs < ATTEMPTS_AT_MOST
+
+
+def plan_nights(nights: Iterable[Interval], mode: Mode, *, known: Mapping[datetime, Known]) -> tuple[PlannedNight, ...]:
+    """The nights of a range to take, each with its reason, in the order given.
+
+    `missing` takes what was never finished, `failed` also what failed or was held, `changed` also what was published from
+    something that has changed since, `all` everything. Each mode takes what the one before it takes.
+    """
+    planned = []
+    for night in nights:
+        why = _reason(known.get(night.start), mode)
+        if why:
+            planned.append(PlannedNight(night, why))
+    return tuple(planned)
+
+
+def _reason(night: Known | None, mode: Mode) -> str:
+    if night is None:
+        return "missing: never run"
+    unfinished = not night.published and night.state in (RunState.CRASHED, RunState.RUNNING)
+    if unfinished and not night.waived:
+        return "missing: its run never finished"
+    if mode != "missing" and night.state in (RunState.FAILED, RunState.HELD) and not night.waived:
+        return f"{night.state}: {night.reason}"
+    if mode in ("changed", "all") and night.changed:
+        return f"{' and '.join(night.changed)} changed"
+    return "asked for" if mode == "all" else ""

@@ -1,0 +1,40 @@
+"""What the ledger knows of a pipeline's nights, for whoever plans the next ones."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from domain.planning import Known
+from domain.words import RunState
+
+# A night is published when readers see its input: a night without a model has no predictions.
+_KNOWN = sa.text("""
+SELECT n.interval_start, n.state, n.reason, n.runs,
+    EXISTS (SELECT FROM overnight.pointer p WHERE p.pipeline = n.pipeline AND p.kind = 'input'
+        AND p.interval_start = n.interval_start) AS published,
+    coalesce((SELECT a.detail->>'reason' FROM overnight.action a WHERE a.pipeline = n.pipeline AND a.what = 'waive'
+        AND a.interval_start = n.interval_start ORDER BY a.id DESC LIMIT 1), '') AS waived
+FROM reading.night n
+WHERE n.pipeline = :pipeline AND n.interval_start >= :start AND n.interval_start < :end
+""")
+
+
+def known_nights(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Mapping[datetime, Known]:
+    """The intervals in `[start, end)` that were ever tried, by their start."""
+    lines = connection.execute(_KNOWN, {"pipeline": pipeline, "start": start, "end": end})
+    return {
+        line.interval_start: Known(RunState(line.state), line.reason, line.runs, line.published, waived=line.waived)
+        for line in lines
+    }
+
+
+_SCHEDULED = sa.text("""
+SELECT pipeline, interval_start FROM overnight.run WHERE state = 'running' AND trigger IN ('schedule', 'catch-up') LIMIT 1
+""")
+
+
+def scheduled_night_under_way(connection: sa.Connection) -> tuple[str, datetime] | None:
+    """A night that the schedule has started and that is running now, whichever pipeline it is of."""
+    line = connection.execute(_SCHEDULED).first()
+    return (line.pipeline, line.interval_start) if line else None

@@ -1,0 +1,81 @@
+"""Plans: what the schedule's run does tonight, and which nights of a range have a reason to be taken again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from domain.errors import SourceError
+from domain.interval import Interval
+from domain.planning import Known, Mode, PlannedNight, Tonight, plan_nights, plan_tonight
+from infra.settings import Settings
+from store.engine import transaction
+from store.nights import known_nights
+from tasks.context import code_of, writer_engine
+
+
+def plan_scheduled(definition: Definition, own: Interval, settings: Settings, *, tick: datetime, now: datetime) -> Tonight:
+    """What the run of the schedule's `tick` does when it starts at `now`, by the pipeline's catch-up policy."""
+    pipeline = definition.pipeline
+    with transaction(writer_engine(settings)) as connection:
+        known = known_nights(connection, pipeline.name, start=pipeline.calendar.first.start, end=now)
+    return plan_tonight(pipeline.calendar, pipeline.catch_up, own=own, tick=tick, now=now, known=known)
+
+
+def plan_range(definition: Definition, nights: Sequence[Interval], settings: Settings, *, mode: Mode) -> tuple[PlannedNight, ...]:
+    """The nights of a range that `mode` takes, each with its reason. Only `changed` and `all` read the sources."""
+    if not nights:
+        return ()
+    name, start, end = definition.pipeline.name, nights[0].start, nights[-1].end
+    with transaction(writer_engine(settings)) as connection:
+        known = known_nights(connection, name, start=start, end=end)
+        if mode in ("changed", "all"):
+            made = _made_from(connection, name, start=start, end=end)
+            known = {at: _with_changes(definition, night, made.get(at), settings) for at, night in known.items()}
+    return plan_nights(nights, mode, known=known)
+
+
+# What the published input batch of each night was made from.
+_MADE_FROM = sa.text("""
+SELECT b.interval_start, b.interval_end, b.source, b.contract_hash, b.code,
+    (SELECT v.suite_hash FROM overnight.verdict v WHERE v.batch = b.id ORDER BY v.id DESC LIMIT 1) AS suite_hash
+FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch
+WHERE p.pipeline = :pipeline AND p.kind = 'input' AND p.interval_start >= :start AND p.interval_start < :end
+""")
+
+
+def _made_from(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Mapping[datetime, Any]:
+    lines = connection.execute(_MADE_FROM, {"pipeline": pipeline, "start": start, "end": end})
+    return {line.interval_start: line for line in lines}
+
+
+def _with_changes(definition: Definition, night: Known, made: Any | None, settings: Settings) -> Known:
+    if made is None:
+        return night
+    interval = Interval(made.interval_start, made.interval_end)
+    changes = {
+        "source": _hashes(made.source) != _source_now(definition, interval, settings),
+        "contract": made.contract_hash != definition.pipeline.contract_fingerprint,
+        "suite": made.suite_hash != definition.suite_hash,
+        "code": made.code != code_of(definition, "ingest"),
+    }
+    return replace(night, changed=tuple(name for name, changed in changes.items() if changed))
+
+
+def _hashes(source: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
+    return [file["sha256"] for file in source.get("files", [])]
+
+
+def _source_now(definition: Definition, interval: Interval, settings: Settings) -> list[str]:
+    """The hashes of the night's files as they lie there now; none when they are gone."""
+    from tasks.ingest.files import find_files
+
+    pipeline = definition.pipeline
+    try:
+        files = find_files(pipeline.source.path, interval=interval, zone=pipeline.interval.timezone, data=settings.data_folder)
+    except SourceError:
+        return []
+    return [file.sha256 for file in files]

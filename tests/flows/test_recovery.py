@@ -1,0 +1,135 @@
+"""What died is noticed without anybody looking: closed in the ledger and in Prefect, and tried again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from deployments.prefect_yaml import render_prefect_yaml
+from infra.prefect_api import FlowRun, PrefectApi
+from infra.services import PREFECT, WORKER, run_services
+from infra.settings import Settings
+from tasks.recovery import is_dead, is_holder_alive, recover
+
+Write = Callable[..., Path]
+
+
+def until(condition: Callable[[], bool], *, within: float) -> bool:
+    began = monotonic()
+    while monotonic() - began < within:
+        if condition():
+            return True
+        sleep(0.2)
+    return condition()
+
+
+def run_states(writer: sa.Engine) -> list[str]:
+    with writer.connect() as connection:
+        return list(connection.scalars(sa.text("SELECT state FROM overnight.run ORDER BY id")))
+
+
+def flow_run(*, state: str = "RUNNING", process: int | None, since: datetime) -> FlowRun:
+    return FlowRun("id", "shops 2024-01-05", state, state.title(), "", "deployment", {}, process, since, 1, False, "")
+
+
+def test_a_run_is_dead_when_its_process_is_gone_or_its_number_was_given_again() -> None:
+    now = datetime.now(UTC)
+    mine = psutil.Process().ppid()
+    born = datetime.fromtimestamp(psutil.Process(mine).create_time(), UTC)
+    assert not is_dead(flow_run(process=mine, since=now), now=now)
+    assert is_dead(flow_run(process=mine, since=born - timedelta(minutes=1)), now=now)
+    assert is_dead(flow_run(process=2**22 + 1, since=now), now=now)
+    assert not is_dead(flow_run(process=None, since=now), now=now)
+
+
+def test_a_pending_run_gets_two_minutes_and_then_holds_the_slot_no_longer() -> None:
+    now = datetime.now(UTC)
+    assert not is_dead(flow_run(state="PENDING", process=2**22 + 1, since=now - timedelta(seconds=100)), now=now)
+    assert is_dead(flow_run(state="PENDING", process=None, since=now - timedelta(seconds=130)), now=now)
+
+
+def test_a_holder_is_told_from_another_process_with_its_number() -> None:
+    me = psutil.Process()
+    holder = {"host": os.uname().nodename, "pid": me.pid, "born": me.create_time()}
+    assert is_holder_alive(holder)
+    assert not is_holder_alive({**holder, "born": me.create_time() - 100})
+    assert not is_holder_alive({**holder, "host": "elsewhere"})
+
+
+_CLAIM_AND_SLEEP = """
+import sys, time
+from domain.words import Stage
+from infra.settings import load_settings
+from deployments.catalogue import load_definition
+from store.runs import begin_stage, claim
+from tasks.context import writer_engine
+from tasks.night import whoami
+settings = load_settings()
+shops = load_definition(settings.deployments, "shops").pipeline
+with claim(writer_engine(settings), "shops", shops.calendar.first, trigger="schedule", holder=whoami()) as run:
+    begin_stage(writer_engine(settings), run.id, Stage.INGEST)
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_closed_in_the_ledger_and_a_living_one_is_let_be(
+    prefect: str, here: Settings, shops: Definition, writer: sa.Engine
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _CLAIM_AND_SLEEP], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holding\n"
+    assert recover(here, prefect, now=datetime.now(UTC)) == []
+    assert run_states(writer) == ["running"]
+    process.kill()
+    process.wait()
+    done: list[str] = []
+    assert until(lambda: bool(done.extend(recover(here, prefect, now=datetime.now(UTC))) or done), within=10)
+    assert done == ["shops: run 1 died and is closed"]
+    assert run_states(writer) == ["crashed"]
+    with writer.connect() as connection:
+        assert connection.scalar(sa.text("SELECT state FROM overnight.stage_run")) == "failed"
+
+
+@pytest.mark.slow
+def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
+    settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int
+) -> None:
+    """The worker and its run are killed at once, as by a power cut: Prefect alone would leave the run `Running` for ever."""
+    write_day("2024-01-05", rows=200_000)  # long enough to be killed in the middle
+    home = settings.model_copy(update={"prefect_port": port})
+    scheduled = shops.pipeline.model_copy(update={"schedule": "0 2 * * *"})
+    said: list[str] = []
+    with (
+        run_services(home, say=said.append, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([scheduled])) as services,
+        PrefectApi(services.prefect_url) as api,
+    ):
+        asked = api.create_run("shops", interval="2024-01-05")
+        assert until(lambda: run_states(writer) == ["running"], within=90)
+        worker = next(child for child in services.children if child.part.name == WORKER)
+        process = api.read_run(asked.id).process
+        assert process is not None
+        os.killpg(worker.process.pid, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
+        assert until(lambda: is_dead(api.read_run(asked.id), now=datetime.now(UTC)), within=20)
+        assert api.read_run(asked.id).state == "RUNNING"
+
+        def watch() -> None:
+            said.extend(recover(home, services.prefect_url, now=datetime.now(UTC)))
+
+        watch()
+        deadline = monotonic() + 200
+        services.keep_running(watch=watch, until=lambda: api.read_run(asked.id).state == "COMPLETED" or monotonic() > deadline)
+        assert api.read_run(asked.id).state_name == "Published", (said, api.read_run(asked.id))
+    assert run_states(writer) == ["crashed", "published"]
+    assert any("tried again (attempt 2 of 3)" in line for line in said), said
