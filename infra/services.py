@@ -215,6 +215,8 @@ def run_services(
     settings.home.absolute().mkdir(parents=True, exist_ok=True)
     prefect_folder(settings).mkdir(parents=True, exist_ok=True)
     services = Services(settings, say=say)
+    if PREFECT not in parts and settings.prefect_api_url is not None:
+        services.prefect_url = settings.prefect_api_url  # a worker of a server that somebody else keeps
     with _only_one(settings), _interruptible() as interruption:
         if stop_leftovers(settings.home.absolute() / "services.json"):
             say("stopped what an earlier start had left running")

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("domain", "deployments", "store", "infra", "tasks", "flows", "web", "cli")
-GENERATED = {"requirements.lock", "prefect.yaml", "docs/pipeline.schema.json"}
+GENERATED = {"requirements.lock", "infra/docker/requirements.lock", "prefect.yaml", "docs/pipeline.schema.json"}
 ONE_PIECE = re.compile(r"\.svg$|^store/migrations/versions/.*\.sql$")  # drawings, and steps that run once and whole
 LONGEST = 350
 # Each of these has one door: the only place that may import it.
@@ -127,3 +127,16 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
     names = {re.split(r"[\[<>=!~; ]", one)[0].lower().replace("_", "-") for one in asked} - {"overnight"}
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert names - locked == set()
+
+
+def test_the_image_is_made_of_the_same_versions() -> None:
+    ours, image = (
+        set(re.findall(r"^(\S+==[^\s\\;]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for name in ("requirements.lock", "infra/docker/requirements.lock")
+    )
+    assert image - ours == set()
+
+
+def test_what_runs_in_the_image_is_let_into_it() -> None:
+    let_in = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(PACKAGES) <= let_in

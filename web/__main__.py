@@ -15,7 +15,7 @@ def serve(host: str, port: int | None) -> None:
     from web.app import create_app
 
     settings = load_settings()
-    if not is_loopback(host):
+    if not is_loopback(host) and not settings.contained:
         raise UsageError(
             f"the web listens on this machine alone, because whoever reaches it reads everything; {host} is not loopback",
             where="web", hint="python -m web --host 127.0.0.1",
