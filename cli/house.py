@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Annotated
 
@@ -42,18 +43,28 @@ def up() -> None:
     from deployments.prefect_yaml import render_prefect_yaml
     from infra.services import run_services
     from tasks.prepare import prepare
+    from tasks.recovery import recover
 
     settings = load_settings()
+
+    def tidy() -> None:
+        for sentence in recover(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)):
+            say(sentence)
+
     names = pipeline_names(settings.deployments)
     pipelines = [load_definition(settings.deployments, name).pipeline for name in names]
     prepare(settings, *names)
     with run_services(
-        settings, say=say, prefect_yaml=render_prefect_yaml(pipelines), web_command=web_command(settings)
+        settings,
+        say=say,
+        prefect_yaml=render_prefect_yaml(pipelines),
+        web_command=web_command(settings),
+        before_worker=tidy,
     ) as services:
         out.print(f"\n  [bold]Morning page[/]   http://127.0.0.1:{settings.web_port}")
         out.print(f"  [bold]Prefect[/]        {services.prefect_url.removesuffix('/api')}")
         out.print(f"  [bold]Pipelines[/]      {', '.join(names) or 'none yet'}\n\nCtrl-C stops everything.", highlight=False)
-        services.keep_running()
+        services.keep_running(watch=tidy)
 
 
 def web_command(settings: Settings) -> list[str]:
