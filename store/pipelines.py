@@ -20,6 +20,7 @@ POSTGRES_TYPES = {
     "text": "text",
     "date": "date",
     "timestamp": "timestamp with time zone",
+    "json": "jsonb",
 }
 _COLUMNS_OF = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute

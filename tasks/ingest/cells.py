@@ -3,6 +3,8 @@
 pyarrow reads whole blocks by the same rules and far faster; these rules find the bad cells when it refuses a block.
 """
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from domain.pipeline import Column
 from tasks.ingest.clock import read_clock
 
 NAIVE, ZONED = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
@@ -23,6 +26,7 @@ ARROW = {
     "text": pa.string(),
     "date": pa.date32(),
     "timestamp": NAIVE,
+    "json": pa.string(),
 }
 TRUE = ["1", "true", "True", "TRUE", "t", "T", "yes", "Yes", "YES", "y", "Y"]
 FALSE = ["0", "false", "False", "FALSE", "f", "F", "no", "No", "NO", "n", "N"]
@@ -34,6 +38,7 @@ NOUNS = {
     "text": "text",
     "date": "date (2024-01-31)",
     "timestamp": "timestamp (2024-01-31 07:30:00)",
+    "json": "JSON",
 }
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
 _PATTERNS = {
@@ -46,6 +51,14 @@ _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _NAIVE = rf"^{_MOMENT}$"
 _ZONED = rf"^{_MOMENT}{_ZONE}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How numbers are written: the decimal mark, and what groups digits by three."""
+
+    decimal: str = "."
+    thousands: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +92,60 @@ def _only(texts: Any, fitting: Any) -> Any:
     return pc.if_else(pc.fill_null(fitting, False), texts, pa.scalar(None, pa.string()))
 
 
-def check_column(texts: Any, kind: str, *, zone: ZoneInfo) -> Checked:
-    """Which cells of a column of strings are no value of a type; nulls are neither good nor bad."""
+def check_column(texts: Any, column: Column, *, zone: ZoneInfo, marks: Marks = Marks()) -> Checked:
+    """Which cells of a column of strings are no value of its type; nulls are neither good nor bad."""
+    kind = column.type
     if kind == "text":
         values = _only(texts, pc.invert(pc.match_substring(texts, "\0")))
+    elif kind == "json":
+        values = pa.array([_as_json(cell) for cell in texts.to_pylist()], pa.string())
     elif kind == "bool":
         values = pc.if_else(pc.is_in(texts, pa.array(TRUE)), True, _falses(texts))
+    elif column.format is not None:
+        values = _check_format(texts, column, zone)
     elif kind == "timestamp":
         values = check_moments(texts, zone)
     else:
-        values = _check_plain(texts, kind)
+        values = _check_plain(texts if marks == Marks() or kind == "date" else _without_marks(texts, marks), kind)
     return Checked(values, _numpy(pc.and_(pc.is_valid(texts), pc.is_null(values))))
+
+
+def _as_json(cell: str | None) -> str | None:
+    """The cell if it is JSON that Postgres takes too: no NaN, no zero character."""
+    try:
+        if cell is not None:
+            json.loads(cell, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return None if cell is None or "\\u0000" in cell or "\0" in cell else cell
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _without_marks(texts: Any, marks: Marks) -> Any:
+    """Numbers as machines write them; what is grouped or pointed otherwise becomes null."""
+    point, group = re.escape(marks.decimal), re.escape(marks.thousands or "")
+    tail = rf"({point}[0-9]*)?([eE][+-]?[0-9]+)?[ \t]*$"
+    shape = rf"^[ \t]*[+-]?([0-9]*|[0-9]{{1,3}}({group}[0-9]{{3}})+){tail}" if group else rf"^[ \t]*[+-]?[0-9]*{tail}"
+    plain = _only(texts, _matches(texts, shape))
+    if marks.thousands:
+        plain = pc.replace_substring(plain, marks.thousands, "")
+    return pc.replace_substring(plain, marks.decimal, ".")
+
+
+def _check_format(texts: Any, column: Column, zone: ZoneInfo) -> Any:
+    """Read by the format, written by it again and compared: what the format reads too kindly (a year 24) is bad."""
+    assert column.format is not None
+    read = pc.strptime(texts, format=column.format, unit="us", error_is_null=True)
+    bare = pc.replace_substring_regex(texts, r"\b0+([0-9])", r"\1")
+    again = pc.replace_substring_regex(pc.strftime(read, column.format), r"\b0+([0-9])", r"\1")
+    read = pc.if_else(pc.fill_null(pc.equal(bare, again), False), read, pa.scalar(None, NAIVE))
+    if column.type == "date":
+        return pc.cast(read, pa.date32(), safe=False)
+    clock = read_clock(read, zone)
+    return pc.if_else(pa.array(~clock.never), clock.moments, pa.scalar(None, ZONED))
 
 
 def _falses(texts: Any) -> Any:
@@ -116,13 +172,20 @@ def check_moments(texts: Any, zone: ZoneInfo) -> Any:
     return pc.coalesce(zoned, pc.if_else(pa.array(~read.never), read.moments, pa.scalar(None, ZONED)))
 
 
-def no_value(value: str, kind: str) -> str:
+_NO_VALUE = {"", "nan", "inf", "-inf", "infinity", "-infinity", "null", "none", "na", "n/a", "#n/a", "nil", "\\n", "-", "?", "."}
+
+
+def no_value(value: str, column: Column) -> str:
     """Why a cell is no value of its type, as the end of a sentence."""
-    text = value.strip()
-    if text.lower() in ("nan", "inf", "-inf", "infinity", "-infinity", "null", "none", "na", "n/a", "#n/a", "\\n", "-"):
-        return f"{value!r} is no {NOUNS[kind]}; if it means 'no value', add it to source.nulls"
-    if kind == "int" and text.lstrip("+-").isdigit():
-        return f"{value!r} does not fit into 64 bits; make the column decimal or text"
+    text, kind = value.strip(), column.type
+    shown = repr(value if len(value) <= 80 else value[:79] + "…")
+    noun = f"{kind} written as {column.format}" if column.format else NOUNS[kind]
     if "\0" in value:
-        return f"{value!r} holds a zero byte, which no text in Postgres may hold"
-    return f"{value!r} is no {NOUNS[kind]}"
+        return f"{shown} holds a zero byte, which no text in Postgres may hold"
+    if text.lower() in _NO_VALUE and kind != "text":
+        return f"{shown} is no {noun}; if it means 'no value', add it to source.nulls"
+    if kind == "int" and re.fullmatch(r"[+-]?[0-9]+", text):
+        return f"{shown} does not fit into 64 bits; make the column decimal or text"
+    if kind == "timestamp" and not column.format and re.match(_NAIVE, text):
+        return f"{shown} was never shown by the pipeline's clocks, or is no day of the calendar"
+    return f"{shown} is no {noun}"

@@ -1,81 +1,100 @@
-"""Finds a night's files and opens them as UTF-8, whatever they were written in."""
+"""Finds a night's files, brings remote ones here, and names each by its content."""
 
-import codecs
-import csv
-import difflib
 import hashlib
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO
-from zoneinfo import ZoneInfo
+from pathlib import Path, PurePosixPath
 
 from domain.errors import SourceError
-from domain.interval import Interval
+from tasks.ingest.place import without_secrets
 
 _READ = 1 << 20
-_BOM = codecs.BOM_UTF8
+_MAGIC = "*?["
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a night: where it is, how rejects name it, and what it held when it was hashed."""
+    """One file of a night: where it lies on this machine, how rejects name it, and what it held when it was hashed.
+
+    `member` is the file's name inside a zip. `placed` is false for rows that a query gave, which stand on no line.
+    """
 
     path: Path
     name: str
     sha256: str
     bytes: int
+    changed: int = 0
+    member: str | None = None
+    placed: bool = True
 
     def to_json(self) -> dict[str, object]:
         return {"file": self.name, "sha256": self.sha256, "bytes": self.bytes}
 
 
-def fill_path(template: str, *, interval: Interval, zone: ZoneInfo, data: Path) -> str:
-    """The template with {data}, {start:…} and {end:…} filled in, in the pipeline's zone; raises SourceError for other names."""
-    start, end = interval.start.astimezone(zone), interval.end.astimezone(zone)
+def find_files(path: str, *, data: Path, scratch: Path) -> list[SourceFile]:
+    """The night's files in the order of their names, hashed; `path` is a path, a glob or an fsspec URL.
+
+    Remote files are copied to `scratch` once. Raises SourceError when there is none or one cannot be read.
+    """
+    found = _remote(path, scratch) if "://" in path else _local(path, data)
+    return [member for file in found for member in _members(file)]
+
+
+def _local(path: str, data: Path) -> list[SourceFile]:
+    paths = sorted(Path(path).parent.glob(Path(path).name)) if any(mark in path for mark in _MAGIC) else [Path(path)]
+    paths = [one for one in paths if not one.is_dir()] if len(paths) > 1 else paths
+    if not paths or not paths[0].exists():
+        raise SourceError(f"there is no file {path}", hint=_where_to_look(Path(path)))
+    return [look_at(one, str(one.relative_to(data)) if one.is_relative_to(data) else str(one)) for one in paths]
+
+
+def _where_to_look(path: Path) -> str:
+    if path.parent.is_dir():
+        return f"ls {path.parent}, then the same run again once the file is there"
+    return f"ls {next((parent for parent in path.parents if parent.is_dir()), Path('/'))}"
+
+
+def _remote(url: str, scratch: Path) -> list[SourceFile]:
+    import fsspec
+
+    shown = without_secrets(url)
     try:
-        return template.format(data=data, start=_Moment(start), end=_Moment(end))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"source.path: {template!r} cannot be filled in ({error}); it may hold {{data}}, {{start:%Y-%m-%d}} and {{end:…}}"
-        ) from None
+        system, path = fsspec.core.url_to_fs(url)
+        paths = sorted(system.glob(path)) if any(mark in path for mark in _MAGIC) else [path]
+        if not paths:
+            raise FileNotFoundError
+        return [_fetch(system, one, scratch / f"{number}", shown) for number, one in enumerate(paths)]
+    except FileNotFoundError:
+        raise SourceError(f"there is no file {shown}", hint="the same run again once the file is there") from None
+    except (ImportError, ValueError) as error:
+        extra = _EXTRAS.get(url.split("://")[0])
+        hint = f"pip install 'overnight[{extra}]'" if extra else "a path, or a URL that fsspec knows"
+        raise SourceError(f"{shown} cannot be read here ({_first_line(error)})", hint=hint) from None
+    except SourceError:
+        raise
+    except Exception as error:  # every file system has errors of its own
+        raise SourceError(f"{shown} cannot be read ({type(error).__name__}: {_first_line(error)})") from None
 
 
-class _Moment(datetime):
-    """A moment that shows as its date where the template names no format."""
-
-    def __new__(cls, moment: datetime) -> "_Moment":
-        return super().__new__(
-            cls, moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, tzinfo=moment.tzinfo
-        )
-
-    def __format__(self, form: str) -> str:
-        return super().__format__(form or "%Y-%m-%d")
+def _fetch(system: object, path: str, folder: Path, shown: str) -> SourceFile:
+    folder.mkdir(parents=True)
+    target = folder / (PurePosixPath(path.split("?")[0]).name or "download")
+    system.get_file(path, str(target))  # type: ignore[attr-defined]  # fsspec carries no types
+    name = f"{shown.split('://')[0]}://{without_secrets(path)}" if "://" not in path else without_secrets(path)
+    return look_at(target, name)
 
 
-def find_files(template: str, *, interval: Interval, zone: ZoneInfo, data: Path) -> list[SourceFile]:
-    """The night's files in the order of their names, hashed; raises SourceError when there is none or one cannot be read."""
-    path = fill_path(template, interval=interval, zone=zone, data=data)
-    found = sorted(Path(path).parent.glob(Path(path).name)) if any(c in path for c in "*?[") else [Path(path)]
-    if not found or not found[0].exists():
-        raise SourceError(f"there is no file {path}", hint=_near(Path(path)))
-    return [_look_at(one, data) for one in found]
+def _first_line(error: Exception) -> str:
+    return without_secrets((str(error).strip().splitlines() or ["no message"])[0])[:200]
 
 
-def _near(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"ls {next((parent for parent in path.parents if parent.is_dir()), Path('/'))}"
-    return f"ls {folder}, then the same run again once the file is there"
-
-
-def _look_at(path: Path, data: Path) -> SourceFile:
-    name = str(path.relative_to(data)) if path.is_relative_to(data) else str(path)
+def look_at(path: Path, name: str, *, placed: bool = True) -> SourceFile:
+    """One file, hashed; raises SourceError when it is empty or cannot be read."""
     digest, size = hashlib.sha256(), 0
     try:
+        changed = path.stat().st_mtime_ns
         with path.open("rb") as file:
             while block := file.read(_READ):
                 digest.update(block)
@@ -83,166 +102,42 @@ def _look_at(path: Path, data: Path) -> SourceFile:
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror})", hint=f"ls -l {path}") from None
     if not size:
-        raise SourceError(f"{path} is empty: not even a header", hint="ask for the file again")
-    return SourceFile(path, name, digest.hexdigest(), size)
+        raise SourceError(f"{name} is empty: not even a header", hint="ask for the file again")
+    return SourceFile(path, name, digest.hexdigest(), size, changed, placed=placed)
 
 
-class Utf8(io.RawIOBase):
-    """A file's bytes as UTF-8 without a byte order mark; counts and hashes what came, so that a change is noticed."""
-
-    def __init__(self, raw: BinaryIO, *, name: str, encoding: str) -> None:
-        self._raw, self._name, self._encoding = raw, name, encoding
-        self._digest, self._size, self._rest = hashlib.sha256(), 0, b""
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig" if _is_utf8(encoding) else encoding)()
-        self._plain, self._old_mac = _is_utf8(encoding), False
-        self._started = self._done = False
-
-    def readable(self) -> bool:
-        return True
-
-    def pull(self) -> bytes:
-        """The next stretch of the file in UTF-8; empty at the end."""
-        while not self._done:
-            raw = self._raw.read(_READ)
-            self._digest.update(raw)
-            self._size += len(raw)
-            self._done = not raw
-            text = self._decoded(raw)
-            if text:
-                return text.replace(b"\r", b"\n") if self._old_mac else text
-        return b""
-
-    def _decoded(self, raw: bytes) -> bytes:
-        if self._plain:
-            if not self._started and raw:
-                self._started = True
-                if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    raise SourceError(f"{self._name} is written in utf-16, not in utf-8", hint="source: {encoding: utf-16}")
-                return raw.removeprefix(_BOM)
-            return raw
-        try:
-            return self._decoder.decode(raw, not raw).encode()
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{self._name} is not written in {self._encoding}: byte {error.object[error.start]:#04x} means nothing there",
-                hint="another source.encoding, such as utf-8 or windows-1252",
-            ) from None
-
-    def line(self) -> bytes:
-        """The next physical line; finds out whether lines end as on an old Macintosh."""
-        while b"\n" not in self._rest:
-            more = self.pull()
-            if not more:
-                break
-            self._rest += more
-            if len(self._rest) >= _READ:
-                break
-        if b"\n" not in self._rest and b"\r" in self._rest:
-            self._old_mac = True
-            self._rest = self._rest.replace(b"\r", b"\n")
-        line, feed, self._rest = self._rest.partition(b"\n")
-        return line + feed
-
-    def read(self, size: int = -1) -> bytes:
-        """About `size` bytes; empty at the end."""
-        parts, length = [self._rest], len(self._rest)
-        self._rest = b""
-        while size < 0 or length < size:
-            more = self.pull()
-            if not more:
-                break
-            parts.append(more)
-            length += len(more)
-        return b"".join(parts)
-
-    def check_unchanged(self, file: SourceFile) -> None:
-        """Raises SourceError when what was read is not what had been hashed."""
-        if (self._size, self._digest.hexdigest()) != (file.bytes, file.sha256):
-            raise SourceError(
-                f"{file.name} changed while it was read ({file.bytes:,} bytes before, {self._size:,} now)",
-                hint="the same run again, once the file is complete",
-            )
-
-
-def _is_utf8(encoding: str) -> bool:
-    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
-
-
-@contextmanager
-def open_text(file: SourceFile, *, encoding: str) -> Iterator[Utf8]:
-    """Raises SourceError when the encoding is unknown or the file cannot be opened."""
+def _members(file: SourceFile) -> Iterable[SourceFile]:
+    """A zip's files, or the file itself."""
+    with file.path.open("rb") as raw:
+        if raw.read(4) != b"PK\x03\x04":
+            return [file]
     try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise SourceError(f"source.encoding: there is no encoding {encoding!r}", hint="utf-8, windows-1252 or utf-16") from None
-    try:
-        raw = file.path.open("rb", buffering=0)
-    except OSError as error:
-        raise SourceError(f"{file.path} cannot be opened ({error.strerror})", hint=f"ls -l {file.path}") from None
-    with raw:
-        yield Utf8(raw, name=file.name, encoding=encoding)
+        with zipfile.ZipFile(file.path) as archive:
+            entries = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise SourceError(f"{file.name} is a damaged zip ({error})", hint="ask for the file again") from None
+    names = [entry.filename for entry in entries]
+    if "[Content_Types].xml" in names:
+        raise SourceError(f"{file.name} is an Excel workbook", hint="save its sheet as CSV")
+    inside = [e for e in entries if not e.is_dir() and not PurePosixPath(e.filename).name.startswith(".") and e.file_size]
+    inside = [entry for entry in inside if not entry.filename.startswith("__MACOSX/")]
+    if not inside:
+        raise SourceError(f"{file.name} is a zip without files", hint="ask for the file again")
+    return [
+        SourceFile(file.path, f"{file.name}/{e.filename}", f"{file.sha256}:{e.CRC:08x}", e.file_size, file.changed, e.filename)
+        for e in sorted(inside, key=lambda entry: entry.filename)
+    ]
 
 
-def read_header(stream: Utf8, *, name: str, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """The first record's cells, and the physical line behind it; raises SourceError when there is none."""
-    line, number = b"", 1
-    while True:
-        more = stream.line()
-        if not more:
-            break
-        number += 1
-        line += more
-        if line.strip() and line.count(b'"') % 2 == 0:
-            break
-        if not line.strip():
-            line = b""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise wrong_encoding(name, line=1, byte=line[error.start]) from None
-    cells = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
-    if not cells:
-        raise SourceError(f"{name} has no header: it holds blank lines only", hint="ask for the file again")
-    return tuple(cell.strip() for cell in cells), number
-
-
-def wrong_encoding(name: str, *, line: int, byte: int) -> SourceError:
-    return SourceError(
-        f"{name} is not written in utf-8: line {line} holds the byte {byte:#04x}",
-        hint="source: {encoding: windows-1252}, or ask for the file in utf-8",
-    )
-
-
-def match_columns(
-    header: Sequence[str], wanted: Sequence[str], *, name: str, delimiter: str, refuse_new: bool
-) -> tuple[str, ...]:
-    """The contract's columns in the file's order; raises SourceError for missing, doubled or (if asked) new ones."""
-    missing = [column for column in wanted if column not in header]
-    extra = [cell for cell in header if cell not in wanted]
-    if missing:
-        raise SourceError(_missing(missing, header, extra, name, delimiter), hint="overnight check, or ask for the column")
-    doubled = next((column for column in wanted if header.count(column) > 1), None)
-    if doubled:
-        raise SourceError(f"{name}: the column {doubled!r} stands twice in the header", hint="ask which of the two is meant")
-    if extra and refuse_new:
-        raise SourceError(
-            f"{name}: {', '.join(map(repr, extra[:5]))} {'are' if len(extra) > 1 else 'is'} not in the contract, "
-            "and new_columns is refuse",
-            hint="add to columns:, or new_columns: ignore",
-        )
-    return tuple(cell for cell in header if cell in wanted)
-
-
-def _missing(missing: list[str], header: Sequence[str], extra: list[str], name: str, delimiter: str) -> str:
-    column = missing[0]
-    if len(header) == 1 and len(missing) > 1:
-        other = next((mark for mark in ";\t|," if mark != delimiter and mark in header[0]), None)
-        if other:
-            return f"{name}: the header is one cell, {header[0][:60]!r}; the delimiter is {other!r}, not {delimiter!r}"
-    near = difflib.get_close_matches(column.lower(), [cell.lower() for cell in extra], n=1, cutoff=0.5)
-    likely = next((cell for cell in extra if near and cell.lower() == near[0]), None)
-    if likely is None and len(extra) == 1 and len(missing) == 1:
-        likely = extra[0]
-    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-    said = f"; it may be called {likely!r} now" if likely else f", which has {', '.join(header[:8])}"
-    return f"{name}: the column {column!r}{more} is missing{said}"
+def without_copies(files: list[SourceFile]) -> tuple[list[SourceFile], list[str]]:
+    """The files without those that hold the very bytes of an earlier one, and a sentence about each that was left out."""
+    first: dict[str, str] = {}
+    kept, notes = [], []
+    for file in files:
+        content = file.sha256.rpartition(":")[2] + f":{file.bytes}" if file.member else file.sha256
+        if content in first:
+            notes.append(f"{file.name} holds the very bytes of {first[content]} and was left out")
+        else:
+            first[content] = file.name
+            kept.append(file)
+    return kept, notes

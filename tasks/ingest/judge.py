@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from domain.pipeline import Column
-from tasks.ingest.cells import NAIVE, check_column
+from tasks.ingest.cells import NAIVE, Marks, check_column
 from tasks.ingest.clock import read_clock
 
 Mask = NDArray[np.bool_]
@@ -39,7 +39,9 @@ class Judged:
         return dict(sorted(found.items()))
 
 
-def judge(table: Any, columns: Mapping[str, Column], zone: ZoneInfo, *, doubtful: Collection[str]) -> Judged:
+def judge(
+    table: Any, columns: Mapping[str, Column], zone: ZoneInfo, *, doubtful: Collection[str], marks: Marks = Marks()
+) -> Judged:  # fmt: skip
     """Columns in `doubtful` are text and are checked cell by cell; pyarrow has vouched for the others' types."""
     values: dict[str, Any] = {}
     faults: dict[tuple[str, str], Mask] = {}
@@ -50,7 +52,7 @@ def judge(table: Any, columns: Mapping[str, Column], zone: ZoneInfo, *, doubtful
             faults["null", name] = np.asarray(cells.is_null())
         values[name], bad = cells, None
         if name in doubtful:
-            checked = check_column(cells, column.type, zone=zone)
+            checked = check_column(cells, column, zone=zone, marks=marks)
             values[name], bad = checked.values, checked.bad
         elif column.type == "float" and not pc.all(pc.is_finite(cells)).as_py():
             bad = ~np.asarray(pc.fill_null(pc.is_finite(cells), True))
@@ -59,7 +61,18 @@ def judge(table: Any, columns: Mapping[str, Column], zone: ZoneInfo, *, doubtful
             values[name], bad, twice = read.moments, read.never, twice + read.twice
         if bad is not None and bad.any():
             faults["type", name] = bad
+        if column.allowed is not None and (others := _not_allowed(values[name], column)).any():
+            faults["allowed", name] = others
     return Judged(values, faults, twice)
+
+
+def _not_allowed(values: Any, column: Column) -> Mask:
+    assert column.allowed is not None
+    allowed = pa.array([str(one) for one in column.allowed])
+    texts = values if pa.types.is_string(values.type) else pc.cast(values, pa.string())
+    if column.type == "float":
+        texts, allowed = values, pc.cast(allowed, pa.float64())
+    return np.asarray(pc.and_(pc.is_valid(values), pc.invert(pc.is_in(texts, allowed))))
 
 
 def whole(column: Any) -> Any:

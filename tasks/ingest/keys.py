@@ -43,14 +43,23 @@ def _hash_column(column: Any) -> Hashes:
 
 
 def _hash_text(column: Any) -> Hashes:
-    """Eight bytes at a time, over all rows at once."""
     column = pa.concat_arrays([column.fill_null("")])
-    count = len(column)
-    offsets = np.frombuffer(column.buffers()[1], np.int32, count + 1, offset=column.offset * 4).astype(np.int64)
+    offsets = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, offset=column.offset * 4).astype(np.int64)
     data = column.buffers()[2]
-    padded = (data.to_pybytes() if data is not None else b"") + bytes(8)
+    return _hash_slices(data.to_pybytes() if data is not None else b"", offsets[:-1], np.diff(offsets))
+
+
+def hash_lines(data: bytes) -> Hashes:
+    """One hash for each line."""
+    feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    starts = np.concatenate(([0], feeds[:-1] + 1)) if len(feeds) else np.empty(0, np.int64)
+    return _hash_slices(data, starts.astype(np.int64), feeds - starts)
+
+
+def _hash_slices(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
+    """Eight bytes at a time, over all slices at once."""
+    padded = data + bytes(8)
     words = np.ndarray(len(padded) - 7, dtype="<u8", buffer=padded, strides=(1,))
-    starts, lengths = offsets[:-1], np.diff(offsets)
     result = _mixed(lengths.astype(np.uint64))
     for at in range(0, int(lengths.max(initial=0)), 8):
         left = lengths - at

@@ -2,25 +2,28 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import sqlalchemy as sa
+from psycopg2 import sql
+from sqlalchemy.exc import DBAPIError
 
 from domain.errors import SourceError
 from domain.pipeline import Pipeline
 from store.batches import Batch
 from store.copying import copy_file, copy_in, copy_statement
-from tasks.ingest.blocks import cut_blocks
-from tasks.ingest.files import SourceFile, Utf8, match_columns, open_text, read_header
+from store.engine import driver_cursor
+from tasks.ingest.files import SourceFile
 from tasks.ingest.keys import KeyIndex
-from tasks.ingest.parse import BlockParser
+from tasks.ingest.open import open_file
+from tasks.ingest.parse import Parsed
 from tasks.ingest.places import Places
-from tasks.ingest.read import Layout
 from tasks.ingest.rejects import COLUMNS, RejectPile
 from tasks.ingest.repeats import set_repeats_aside
 
 _SESSION = sa.text("SELECT set_config('TimeZone', :zone, true), set_config('DateStyle', 'ISO, YMD', true)")
+_BAD_DATA = "22"  # the class of SQL states in which Postgres says that it cannot read a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,74 +42,91 @@ class Loaded:
 class _Loading:
     """What grows while files go by: counts, rejects, key hashes and the places of rows."""
 
-    def __init__(self, batch: Batch, pipeline: Pipeline) -> None:
-        self.batch, self.pipeline = batch, pipeline
+    def __init__(self) -> None:
         self.pile, self.index, self.places = RejectPile(), KeyIndex(), Places()
         self.read, self.twice, self.parsing = 0, 0, 0.0
 
-    def payloads(self, parser: BlockParser, stream: Utf8, file: SourceFile, line: int) -> Iterator[bytes]:
-        """The bytes for COPY, block by block; everything else is kept here."""
-        delimiter = parser.layout.delimiter
+    def payloads(self, stretches: Iterator[Parsed], file: SourceFile) -> Iterator[bytes]:
+        """The bytes for COPY; everything else is kept here."""
         began = monotonic()
-        for block in cut_blocks(stream, source=file.name, delimiter=delimiter, line=line):  # type: ignore[arg-type]
-            parsed = parser.parse(block)
+        for parsed in stretches:
             self.read += len(parsed.hashes) + len(parsed.rejects)
             self.twice += parsed.twice
             for reject in parsed.rejects:
-                self.pile.add(reject)
+                self.pile.add(reject if file.placed else replace(reject, line=None))
             self.index.add(parsed.hashes)
-            self.places.add(file.name, parsed.places)
+            self.places.add(file.name, parsed.places if file.placed else None, len(parsed.hashes))
             self.parsing += monotonic() - began
             yield parsed.payload
             began = monotonic()
-        stream.check_unchanged(file)
+
+    def close(self) -> None:
+        self.index.close()
+        self.pile.close()
 
 
 def load_files(connection: sa.Connection, batch: Batch, pipeline: Pipeline, files: list[SourceFile]) -> Loaded:
-    """Loads the files into the batch's tables, in the caller's transaction."""
-    loading = _Loading(batch, pipeline)
+    """Loads the files into the batch's tables, in the caller's transaction.
+
+    Should Postgres refuse a value that was found to be good, in a spelling that only Postgres dislikes, everything is read
+    again with every value spelt our way.
+    """
     connection.execute(_SESSION, {"zone": str(pipeline.interval.timezone)})
+    attempt = connection.begin_nested()
     try:
-        began = monotonic()
+        _own_table(connection, batch)
+        loaded = _load_all(connection, batch, pipeline, files, careful=False)
+    except DBAPIError as error:
+        if not str(getattr(error.orig, "pgcode", None) or "").startswith(_BAD_DATA):
+            raise
+        attempt.rollback()
+        _own_table(connection, batch)
+        return _load_all(connection, batch, pipeline, files, careful=True)
+    attempt.commit()
+    return loaded
+
+
+def _own_table(connection: sa.Connection, batch: Batch) -> None:
+    """Makes the table this subtransaction's own, which is what COPY … FREEZE asks for."""
+    with driver_cursor(connection) as cursor:
+        cursor.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(batch.schema, batch.table)))
+
+
+def _load_all(
+    connection: sa.Connection, batch: Batch, pipeline: Pipeline, files: list[SourceFile], *, careful: bool
+) -> Loaded:  # fmt: skip
+    loading = _Loading()
+    began = monotonic()
+    try:
         for file in files:
-            _load_file(connection, loading, file)
+            _load_file(connection, loading, batch, pipeline, file, careful=careful)
+        if not loading.read:
+            names = ", ".join(file.name for file in files)
+            raise SourceError(f"{names}: a header and no row under it", hint="ask for the file again")
         copied = monotonic()
-        statement = copy_statement(batch.schema, f"rejected_{batch.id}", COLUMNS)
-        copy_file(connection, statement, loading.pile.file())
+        copy_file(connection, copy_statement(batch.schema, f"rejected_{batch.id}", COLUMNS), loading.pile.file())
         repeated = set_repeats_aside(connection, batch, pipeline.key, loading.index.suspects(), loading.places)
-        if repeated:
-            loading.pile.count("key", ", ".join(pipeline.key), repeated)
+        loading.pile.count("key", ", ".join(pipeline.key), repeated)
+        seconds = {"load": copied - began, "parse": loading.parsing, "keys": monotonic() - copied}
+        return _loaded(loading, pipeline, seconds)
     finally:
-        loading.index.close()
-    if not loading.read:
-        names = ", ".join(file.name for file in files)
-        raise SourceError(f"{names}: a header and no row under it", hint="ask for the file again")
-    seconds = {"load": copied - began, "parse": loading.parsing, "keys": monotonic() - copied}
-    rejected = len(loading.pile)
-    return Loaded(
-        loading.read, loading.read - rejected, rejected, loading.pile.counts, loading.pile.by_rule(), seconds, _notes(loading)
-    )
+        loading.close()
 
 
-def _load_file(connection: sa.Connection, loading: _Loading, file: SourceFile) -> None:
-    pipeline, batch = loading.pipeline, loading.batch
-    source = pipeline.source
-    with open_text(file, encoding=source.encoding) as stream:
-        header, line = read_header(stream, name=file.name, delimiter=source.delimiter)
-        columns = match_columns(
-            header, list(pipeline.columns), name=file.name, delimiter=source.delimiter,
-            refuse_new=pipeline.new_columns == "refuse",
-        )  # fmt: skip
-        layout = Layout(header, source.delimiter, source.nulls)
-        parser = BlockParser(layout, pipeline.columns, pipeline.interval.timezone)
+def _load_file(
+    connection: sa.Connection, loading: _Loading, batch: Batch, pipeline: Pipeline, file: SourceFile, *, careful: bool
+) -> None:
+    with open_file(file, pipeline, careful=careful) as opened:
         statement = copy_statement(
-            batch.schema, batch.table, columns, delimiter=layout.delimiter, null=layout.null, freeze=True
+            batch.schema, batch.table, opened.columns, delimiter=opened.delimiter, null=opened.null, freeze=True
         )  # fmt: skip
-        copy_in(connection, statement, loading.payloads(parser, stream, file, line))
+        copy_in(connection, statement, loading.payloads(opened.stretches, file))
 
 
-def _notes(loading: _Loading) -> list[str]:
-    if not loading.twice:
-        return []
-    zone = loading.pipeline.interval.timezone
-    return [f"{loading.twice:,} times fall into the hour that {zone} had twice; the second one was taken"]
+def _loaded(loading: _Loading, pipeline: Pipeline, seconds: Mapping[str, float]) -> Loaded:
+    pile, notes = loading.pile, []
+    if loading.twice:
+        zone = pipeline.interval.timezone
+        notes.append(f"{loading.twice:,} times fall into the hour that {zone} had twice; the second one was taken")
+    rejected = len(pile)
+    return Loaded(loading.read, loading.read - rejected, rejected, pile.counts, pile.by_rule(), seconds, notes)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from domain.pipeline import Column
 from tasks.ingest.blocks import Block, Spans, record_spans
-from tasks.ingest.cells import no_value
+from tasks.ingest.cells import Marks
 from tasks.ingest.encode import encode_rows
 from tasks.ingest.judge import Judged, judge
 from tasks.ingest.keys import Hashes, as_key, hash_keys
-from tasks.ingest.read import BlockReader, Layout, Read
-from tasks.ingest.rejects import Reject
+from tasks.ingest.read import BlockReader, Layout, Ragged, Read
+from tasks.ingest.rejects import Reject, explain
 
 _BLANK = re.compile(rb"\n\n+")
 
@@ -38,82 +38,107 @@ class Parsed:
 
 
 class BlockParser:
-    """Takes the blocks of one file by one contract."""
+    """Takes the blocks of one file by one contract. With `careful`, every value is written anew, so that Postgres meets no
+    spelling but ours."""
 
-    def __init__(self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo) -> None:
+    def __init__(self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo, *, careful: bool = False) -> None:
         self.layout, self.zone = layout, zone
         self.columns = {name: columns[name] for name in layout.header if name in columns}
         self._keys = [name for name, column in columns.items() if column.key]
         self._reader = BlockReader(layout, self.columns)
-        self._as_it_came = len(self.columns) == len(layout.header) and len(layout.nulls) == 1
+        self._rewritten = frozenset(
+            name for name in self.columns if careful or _spelt_otherwise(self.columns[name], layout.marks)
+        )  # fmt: skip
+        whole = len(self.columns) == len(layout.header) and not self._rewritten
+        self._as_it_came = whole and len(layout.nulls) == 1 and not set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
+        self.delimiter, self.null = (layout.dialect.delimiter, layout.nulls[0]) if self._as_it_came else (",", "")
 
     def parse(self, block: Block) -> Parsed:
         """Raises SourceError when the block is not UTF-8."""
-        data = block.data if block.quoted or b"\r" not in block.data else block.data.replace(b"\r\n", b"\n")
+        block = self._without_returns(block)
+        comment = self.layout.dialect.comment
+        spans = record_spans(block, self.layout.dialect) if block.quoted or (comment and comment.encode() in block.data) else None
+        data = spans.cut(np.arange(len(spans.starts))) if spans is not None and comment else block.data
+        if not data:
+            return Parsed(b"", np.empty(0, np.uint64), np.empty(0, np.int64))
         read = self._reader.read(block, data)
-        blank = not block.quoted and data.count(b"\n") != read.table.num_rows + len(read.ragged)
-        data = _BLANK.sub(b"\n", data).lstrip(b"\n") if blank else data
-        judged = judge(read.table, self.columns, self.zone, doubtful=read.doubtful)
-        if read.ragged or judged.faults:
-            return self._with_rejects(block, data, read, judged)
-        payload = data if self._is_plain(block, data) else self._encode(self._reader.strings(block, data))
-        follow = not block.quoted and not blank
-        places = (
-            np.arange(block.line, block.line + read.table.num_rows)
-            if follow
-            else record_spans(block, self.layout.delimiter).lines
-        )
+        judged = judge(read.table, self.columns, self.zone, doubtful=read.doubtful, marks=self.layout.marks)
+        if spans is None and not block.quoted and data.count(b"\n") != read.table.num_rows + len(read.ragged):
+            spans, data = record_spans(block, self.layout.dialect), _BLANK.sub(b"\n", data).lstrip(b"\n")
+        if read.ragged or judged.faults or (spans is not None and spans.torn.any()):
+            return self._with_rejects(block, data, read, judged, spans or record_spans(block, self.layout.dialect))
+        payload = data if self._is_plain(block, data) else self._encode(self._reader.strings(block, data), judged)
+        places = spans.lines if spans is not None else np.arange(block.line, block.line + read.table.num_rows)
         return Parsed(payload, self._hashes(judged.values), places, [], judged.twice)
+
+    def _without_returns(self, block: Block) -> Block:
+        if block.quoted or b"\r" not in block.data:
+            return block
+        return Block(block.source, block.line, block.data.replace(b"\r\n", b"\n"), block.quoted)
 
     def _is_plain(self, block: Block, data: bytes) -> bool:
         """Whether Postgres reads the bytes exactly as pyarrow did."""
-        return self._as_it_came and not block.quoted and b"\r" not in data and b"\\" not in data
+        return self._as_it_came and not block.quoted and not any(mark in data for mark in (b"\r", b"\\", b'"'))
 
     def _hashes(self, values: Mapping[str, Any]) -> Hashes:
         return hash_keys([as_key(values[name], self.columns[name].type) for name in self._keys])
 
-    def _encode(self, strings: Any) -> bytes:
-        texts = {name for name, column in self.columns.items() if column.type == "text"}
-        return encode_rows(strings, quote=texts, delimiter=self.layout.delimiter, null=self.layout.null)
+    def _encode(self, strings: Any, judged: Judged, good: NDArray[np.bool_] | None = None) -> bytes:
+        """Rows as CSV: cells as they came, or from their values where Postgres would not read them so."""
+        for number, name in enumerate(strings.column_names):
+            if name in self._rewritten:
+                strings = strings.set_column(number, name, judged.values[name].cast(pa.string()))
+        texts = {name for name, column in self.columns.items() if column.type in ("text", "json")}
+        kept = strings if good is None else strings.filter(pa.array(good))
+        return encode_rows(kept, quote=texts, delimiter=self.delimiter, null=self.null)
 
-    def _with_rejects(self, block: Block, data: bytes, read: Read, judged: Judged) -> Parsed:
-        spans = record_spans(block, self.layout.delimiter)
-        rows = read.table.num_rows
-        records = np.delete(np.arange(rows + len(read.ragged)), [row[0] for row in read.ragged])
-        bad = judged.bad_rows()
-        good = np.ones(rows, dtype=bool) if bad is None else ~bad
-        rejects = [self._ragged(spans.line(record), block.source, cells, text) for record, cells, text in read.ragged]
+    def _with_rejects(self, block: Block, data: bytes, read: Read, judged: Judged, spans: Spans) -> Parsed:
+        records = np.delete(np.arange(read.table.num_rows + len(read.ragged)), [row[0] for row in read.ragged])
         strings = self._reader.strings(block, data)
-        rejects += self._rejects(strings, judged, records, spans, block.source)
-        plain = self._is_plain(block, data) and len(data) == len(block.data)
-        payload = spans.cut(data, records[good]) if plain else self._encode(strings.filter(good))
-        mask = pa.array(good)
-        values = {name: judged.values[name].filter(mask) for name in self._keys}
-        return Parsed(payload, self._hashes(values), spans.lines[records[good]], rejects, judged.twice)
+        rejects = self._shape_rejects(read.ragged, spans, block.source)
+        bad = judged.bad_rows()
+        good = np.ones(read.table.num_rows, dtype=bool) if bad is None else ~bad
+        torn = spans.torn[np.minimum(records, len(spans.torn) - 1)]
+        rejects += [_torn(spans, int(record), block.source) for record in records[torn]]
+        rejects += self._cell_rejects(strings, judged, records, spans, block.source, skip=torn)
+        good &= ~torn
+        if self._is_plain(block, data) and len(spans.starts) == read.table.num_rows + len(read.ragged):
+            payload = spans.cut(records[good])
+        else:
+            payload = self._encode(strings, judged, good)
+        values = {name: judged.values[name].filter(pa.array(good)) for name in self._keys}
+        places = spans.lines[np.minimum(records[good], len(spans.lines) - 1)]
+        return Parsed(payload, self._hashes(values), places, rejects, judged.twice)
 
-    def _rejects(
-        self, strings: Any, judged: Judged, records: NDArray[np.int64], spans: Spans, source: str
-    ) -> list[Reject]:  # fmt: skip
+    def _cell_rejects(
+        self, strings: Any, judged: Judged, records: NDArray[np.int64], spans: Spans, source: str, *, skip: NDArray[np.bool_]
+    ) -> list[Reject]:
         found = []
         for row, problems in judged.problems().items():
-            rule, name = problems[0]
-            value = strings[name][row].as_py()
-            reason = explain(rule, name, value, self.columns[name].type, also=[column for _, column in problems[1:]])
-            record = int(records[row])
-            found.append(Reject(source, spans.line(record), name, value, rule, reason, spans.text(record)))
+            if not skip[row]:
+                rule, name = problems[0]
+                value = strings[name][row].as_py()
+                reason = explain(rule, name, value, self.columns[name], also=[column for _, column in problems[1:]])
+                record = int(records[row])
+                found.append(Reject(source, spans.line(record), name, value, rule, reason, spans.text(record)))
         return found
 
-    def _ragged(self, line: int, source: str, cells: int, text: str) -> Reject:
-        reason = f"the row has {cells} cell{'s' if cells != 1 else ''}, the header has {len(self.layout.header)}"
-        return Reject(source, line, None, None, "shape", reason, text)
+    def _shape_rejects(self, ragged: Ragged, spans: Spans, source: str) -> list[Reject]:
+        expected = len(self.layout.header)
+        return [
+            Reject(
+                source, spans.line(record), None, None, "shape",
+                f"the row has {cells} cell{'s' if cells != 1 else ''}, the header has {expected}", text,
+            )
+            for record, cells, text in ragged
+        ]  # fmt: skip
 
 
-def explain(rule: str, name: str, value: str | None, kind: str, *, also: list[str]) -> str:
-    """Why a row was set aside; `also` names other columns of it that do not fit."""
-    reason = (
-        f"{name} is empty, and the contract says that it never is" if rule == "null" else f"{name}: {no_value(value or '', kind)}"
-    )
-    others = list(dict.fromkeys(also))
-    if others:
-        reason += f"; {', '.join(others)} of the same row {'do' if len(others) > 1 else 'does'} not fit either"
-    return reason
+def _torn(spans: Spans, record: int, source: str) -> Reject:
+    reason = "text follows a closing quote, so that nobody can say where the cell ends"
+    return Reject(source, spans.line(record), None, None, "shape", reason, spans.text(record))
+
+
+def _spelt_otherwise(column: Column, marks: Marks) -> bool:
+    """Whether Postgres would not read such cells as they came."""
+    return column.format is not None or (column.type in ("int", "float", "decimal") and marks != Marks())

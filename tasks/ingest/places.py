@@ -9,13 +9,23 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """`count` rows from landed row `first` on: on consecutive lines from `line`, or on `lines`."""
+    """`count` rows from landed row `first` on: on consecutive lines from `line`, on `lines`, or on none."""
 
     first: int
     count: int
     source: str
-    line: int
+    line: int | None
     lines: NDArray[np.int64] | None
+
+    def goes_on_with(self, source: str, line: int | None) -> bool:
+        if self.lines is not None or self.source != source:
+            return False
+        return line is None if self.line is None else line == self.line + self.count
+
+    def line_of(self, offset: int) -> int | None:
+        if self.lines is not None:
+            return int(self.lines[offset])
+        return None if self.line is None else self.line + offset
 
 
 class Places:
@@ -25,22 +35,22 @@ class Places:
         self._rows = 0
         self._stretches: list[_Stretch] = []
 
-    def add(self, source: str, lines: NDArray[np.int64]) -> None:
-        if not len(lines):
+    def add(self, source: str, lines: NDArray[np.int64] | None, count: int) -> None:
+        """The next `count` landed rows, and their lines (None where rows stand on none)."""
+        if not count:
             return
-        follows = int(lines[-1]) - int(lines[0]) == len(lines) - 1
+        first = int(lines[0]) if lines is not None else None
+        follows = lines is None or int(lines[-1]) - int(lines[0]) == count - 1
         last = self._stretches[-1] if self._stretches else None
-        if follows and last and last.lines is None and last.source == source and last.line + last.count == lines[0]:
-            self._stretches[-1] = _Stretch(last.first, last.count + len(lines), source, last.line, None)
+        if follows and last and last.goes_on_with(source, first):
+            self._stretches[-1] = _Stretch(last.first, last.count + count, source, last.line, None)
         else:
-            kept = None if follows else lines.astype(np.int64)
-            self._stretches.append(_Stretch(self._rows, len(lines), source, int(lines[0]), kept))
-        self._rows += len(lines)
+            self._stretches.append(_Stretch(self._rows, count, source, first, None if follows else lines))
+        self._rows += count
 
-    def find(self, rows: Iterable[int]) -> Iterator[tuple[int, str, int]]:
+    def find(self, rows: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
         """(row, source, line) of each row number."""
         firsts = np.array([stretch.first for stretch in self._stretches], np.int64)
         for row in rows:
             stretch = self._stretches[int(np.searchsorted(firsts, row, side="right")) - 1]
-            offset = row - stretch.first
-            yield row, stretch.source, stretch.line + offset if stretch.lines is None else int(stretch.lines[offset])
+            yield row, stretch.source, stretch.line_of(row - stretch.first)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from domain.pipeline import Column
-from tasks.ingest.blocks import Block
-from tasks.ingest.cells import ARROW, FALSE, NAIVE, TRUE, ZONED
-from tasks.ingest.files import wrong_encoding
+from tasks.ingest.blocks import Block, Dialect
+from tasks.ingest.cells import ARROW, FALSE, NAIVE, TRUE, ZONED, Marks
+from tasks.ingest.header import wrong_encoding
 
 _COLUMN = re.compile(r"In CSV column #(\d+)")
 _ZONE_AT_END = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$")
@@ -20,16 +20,12 @@ _ZONE_AT_END = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the cells of one file stand: its header, what separates cells, and which cells mean 'no value'."""
+    """How the cells of one file stand: its header, its dialect, how numbers are written, which cells mean 'no value'."""
 
     header: tuple[str, ...]
-    delimiter: str
+    dialect: Dialect
+    marks: Marks
     nulls: tuple[str, ...]
-
-    @property
-    def null(self) -> str:
-        """The one null mark that COPY is told."""
-        return self.nulls[0] if len(self.nulls) == 1 else ""
 
 
 class Ragged(list[tuple[int, int, str]]):
@@ -56,6 +52,7 @@ class BlockReader:
         self.layout, self.columns = layout, columns
         self._names = _unique(layout.header)
         self._moments: dict[str, Any] = {}
+        self.by_cell = frozenset(name for name, column in columns.items() if _needs_cells(column, layout.marks))
 
     def read(self, block: Block, data: bytes) -> Read:
         """Raises SourceError when the block is not UTF-8."""
@@ -79,7 +76,7 @@ class BlockReader:
 
     def _doubtful(self, data: bytes) -> set[str]:
         """Columns that pyarrow would read too kindly: 0x1F as 31, or text that Postgres cannot hold."""
-        found = {name for name, column in self.columns.items() if column.type == "decimal"}
+        found = set(self.by_cell)
         if b"\0" in data:
             found |= {name for name, column in self.columns.items() if column.type == "text"}
         if _may_hold_hex(data):
@@ -94,7 +91,7 @@ class BlockReader:
 
     def _types(self, data: bytes, *, quoted: bool) -> dict[str, Any]:
         """The Arrow type of each column; the first cell says whether a timestamp column names its zone."""
-        moments = {name: pa.string() for name, column in self.columns.items() if column.type == "timestamp"}
+        moments = {name: pa.string() for name, column in self.columns.items() if column.type == "timestamp" and not column.format}
         if moments.keys() - self._moments.keys():
             texts = self._read(data, dict.fromkeys(self.columns, pa.string()), quoted=quoted, ragged=Ragged())
             for name in moments.keys() - self._moments.keys():
@@ -108,13 +105,21 @@ class BlockReader:
             pa.py_buffer(data),
             read_options=pcsv.ReadOptions(column_names=self._names, use_threads=False, block_size=len(data) + 1),
             parse_options=pcsv.ParseOptions(
-                delimiter=self.layout.delimiter, newlines_in_values=quoted, invalid_row_handler=ragged
+                delimiter=self.layout.dialect.delimiter, quote_char=self.layout.dialect.quote or False,
+                newlines_in_values=quoted, invalid_row_handler=ragged,
             ),
             convert_options=pcsv.ConvertOptions(
                 column_types=types, include_columns=list(self.columns), null_values=list(self.layout.nulls),
                 strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=TRUE, false_values=FALSE,
             ),
         ).combine_chunks()  # fmt: skip
+
+
+def _needs_cells(column: Column, marks: Marks) -> bool:
+    """Whether pyarrow's own reading does not know how such cells are written."""
+    if column.type in ("int", "float") and marks != Marks():
+        return True
+    return column.type in ("decimal", "json") or column.format is not None
 
 
 def _may_hold_hex(data: bytes) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from tasks.ingest.cells import NOUNS
+from domain.pipeline import Column
+from tasks.ingest.cells import NOUNS, no_value
 
 VALUE, ROW = 80, 500  # how much of a cell and of a row is kept
 COLUMNS = ("source", "line", "column_name", "value", "rule", "reason", "row_text")
@@ -30,6 +31,21 @@ class Reject:
 def shorten(text: str, limit: int) -> str:
     text = text.replace("\0", "\N{SYMBOL FOR NULL}")
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def explain(rule: str, name: str, value: str | None, column: Column, *, also: list[str]) -> str:
+    """Why a row was set aside; `also` names other columns of it that do not fit."""
+    if rule == "null":
+        reason = f"{name} is empty, and the contract says that it never is"
+    elif rule == "allowed":
+        known = ", ".join(map(str, (column.allowed or ())[:8]))
+        reason = f"{name}: {shorten(value or '', VALUE)!r} is none of {known}"
+    else:
+        reason = f"{name}: {no_value(value or '', column)}"
+    others = list(dict.fromkeys(also))
+    if others:
+        reason += f"; {', '.join(others)} of the same row {'do' if len(others) > 1 else 'does'} not fit either"
+    return reason
 
 
 class RejectPile:
@@ -56,7 +72,11 @@ class RejectPile:
 
     def count(self, rule: str, column: str, rows: int) -> None:
         """Adds rows that the database set aside itself."""
-        self.counts[rule, column] += rows
+        if rows:
+            self.counts[rule, column] += rows
+
+    def close(self) -> None:
+        self._file.close()
 
     def _flush(self) -> None:
         self._file.write(self._text.getvalue().encode("utf-8", "replace"))
@@ -84,10 +104,12 @@ def sentence_of(counts: Counter[tuple[str, str]], kinds: Mapping[str, str]) -> s
         return f"{cells} no {NOUNS[kinds[column]].split(' (')[0]}"
     if rule == "null":
         return f"{cells} empty"
+    if rule == "allowed":
+        return f"{cells} none of the allowed values"
     one = rows == 1
     if rule == "key":
         return f"{rows:,} row{' repeats' if one else 's repeat'} a key"
-    return f"{rows:,} row{' has' if one else 's have'} another number of cells than the header"
+    return f"{rows:,} row{' has' if one else 's have'} another shape than the header"
 
 
 def over_budget(*, rejected: int, read: int, at_most: float, worst: str) -> str | None:

@@ -33,7 +33,7 @@ gone AS (
 )
 INSERT INTO {rejected} (source, line, column_name, value, rule, reason, row_text)
 SELECT source, line, {key_names}, left(value, 80), 'key',
-    format('the key %s stands already in line %s of %s', left(value, 80), first_line, first_source), row_text
+    format('the key %s stands already in %s%s', left(value, 80), 'line ' || first_line || ' of ', first_source), row_text
 FROM gone
 """
 _DROP = "DROP TABLE {places}"

@@ -22,16 +22,16 @@ from store.batches import (
 from store.engine import transaction
 from store.runs import point_run
 from tasks.context import Night
-from tasks.ingest.files import SourceFile, find_files
 from tasks.ingest.load import Loaded, load_files
 from tasks.ingest.rejects import over_budget, sentence_of
+from tasks.ingest.take import Taken, take_source
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The night's files, and the fingerprint of all that the rows depend on."""
+    """The night's source, and the fingerprint of all that its rows depend on."""
 
-    files: list[SourceFile]
+    taken: Taken
     fingerprint: str
     seconds: float
 
@@ -41,32 +41,31 @@ def ingest(night: Night) -> StageReport:
 
     Raises SourceError when the source is missing, unreadable or not what the contract says; nothing remains of it then.
     """
-    found = _find(night)
-    with transaction(night.engine) as connection:
-        newest = newest_batch(connection, night.pipeline.name, BatchKind.INPUT, night.interval)
-        if newest is not None and newest.fingerprint == found.fingerprint:
-            point_run(connection, night.run.id, input_batch=newest.id)
-            return _reused(newest, found)
-        if newest is not None and newest.state is BatchState.LOADED:
-            abandon_batch(connection, newest.id)
-        return _load(night, connection, found)
-
-
-def _find(night: Night) -> _Found:
     began = monotonic()
     pipeline = night.pipeline
-    files = find_files(
-        pipeline.source.path, interval=night.interval, zone=pipeline.interval.timezone, data=night.settings.data_folder
-    )
-    whole = fingerprint(
-        [file.sha256 for file in files], pipeline.contract_fingerprint, night.definition.suite_hash, night.code_of("ingest")
-    )
-    return _Found(files, whole, monotonic() - began)
+    zone, data = pipeline.interval.timezone, night.settings.data_folder
+    with take_source(pipeline.source, night.interval, zone=zone, data=data) as taken:
+        found = _Found(taken, input_fingerprint(night, taken), monotonic() - began)
+        with transaction(night.engine) as connection:
+            newest = newest_batch(connection, pipeline.name, BatchKind.INPUT, night.interval)
+            if newest is not None and newest.fingerprint == found.fingerprint:
+                point_run(connection, night.run.id, input_batch=newest.id)
+                return _reused(newest, found)
+            if newest is not None and newest.state is BatchState.LOADED:
+                abandon_batch(connection, newest.id)
+            return _load(night, connection, found)
+
+
+def input_fingerprint(night: Night, taken: Taken) -> str:
+    """Of all that an input batch depends on: the source's content, the contract, the suite and the code."""
+    return fingerprint(
+        taken.content, night.pipeline.contract_fingerprint, night.definition.suite_hash, night.code_of("ingest")
+    )  # fmt: skip
 
 
 def _reused(batch: Batch, found: _Found) -> StageReport:
     reason = f"the source, the contract and the code are those of batch {batch.id}, so its rows were kept"
-    detail = {"batch": batch.id, "files": [file.to_json() for file in found.files], "seconds": {"hash": _round(found.seconds)}}
+    detail = {"batch": batch.id, "files": found.taken.to_json(), "seconds": {"take": _round(found.seconds)}}
     return StageReport(
         Stage.INGEST, StageState.REUSED, reason, batch.rows + batch.rejected, batch.rows, batch.rejected, found.fingerprint,
         detail,
@@ -78,10 +77,10 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
     batch = open_batch(
         connection, night.run, BatchKind.INPUT,
         columns=list(pipeline.columns), fingerprint=found.fingerprint, contract_hash=pipeline.contract_fingerprint,
-        source={"files": [file.to_json() for file in found.files]}, code=night.code_of("ingest"),
+        source={"files": found.taken.to_json()}, code=night.code_of("ingest"),
         image=night.settings.image_digest,
     )  # fmt: skip
-    loaded = load_files(connection, batch, pipeline, found.files)
+    loaded = load_files(connection, batch, pipeline, found.taken.files)
     count_batch(connection, batch.id, rows=loaded.rows, rejected=loaded.rejected)
     held = _hold_reason(night, loaded)
     if held:
@@ -104,15 +103,16 @@ def _hold_reason(night: Night, loaded: Loaded) -> str | None:
 
 
 def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None) -> StageReport:
+    notes = [*found.taken.notes, *loaded.notes]
     detail: dict[str, Any] = {
         "batch": batch.id,
-        "files": [file.to_json() for file in found.files],
-        "bytes": sum(file.bytes for file in found.files),
-        "seconds": {"hash": _round(found.seconds)} | {name: _round(value) for name, value in loaded.seconds.items()},
+        "files": found.taken.to_json(),
+        "bytes": sum(file.bytes for file in found.taken.files),
+        "seconds": {"take": _round(found.seconds)} | {name: _round(value) for name, value in loaded.seconds.items()},
         "rejects": loaded.by_rule,
-        "notes": loaded.notes,
+        "notes": notes,
     }
-    reason = held or "; ".join(loaded.notes)
+    reason = held or "; ".join(notes)
     state = StageState.HELD if held else StageState.DONE
     return StageReport(Stage.INGEST, state, reason, loaded.read, batch.rows, batch.rejected, found.fingerprint, detail)
 

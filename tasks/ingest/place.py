@@ -1,0 +1,57 @@
+"""Fills in what a definition leaves open: the interval in paths and addresses, and secrets from the environment."""
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+from domain.errors import SourceError
+from domain.interval import Interval
+
+_SECRET = re.compile(r"\$\{(\w+)\}")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_QUERY = re.compile(r"\?[^ ]*")
+
+
+class _Moment(datetime):
+    """A moment that shows as its date where the template names no format."""
+
+    @classmethod
+    def of(cls, moment: datetime) -> "_Moment":
+        return cls(
+            moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, tzinfo=moment.tzinfo
+        )  # fmt: skip
+
+    def __format__(self, form: str) -> str:
+        return super().__format__(form or "%Y-%m-%d")
+
+
+def fill_in(template: str, *, interval: Interval, data: Path) -> str:
+    """The template with {data}, {start:…} and {end:…} filled in; the interval's ends are in the pipeline's zone.
+
+    Raises SourceError for any other name in braces.
+    """
+    secrets = _SECRET.sub(r"${{\1}}", template)
+    try:
+        return secrets.format(data=data, start=_Moment.of(interval.start), end=_Moment.of(interval.end))
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise SourceError(
+            f"source: {template!r} cannot be filled in ({error}); it may hold {{data}}, {{start:%Y-%m-%d}} and {{end:…}}"
+        ) from None
+
+
+def with_secrets(text: str) -> str:
+    """`${NAME}` replaced by the environment's NAME; raises SourceError, without any value, when it is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise SourceError(f"source: the environment has no {match[1]}", hint=f"export {match[1]}=…")
+        return found
+
+    return _SECRET.sub(value, text)
+
+
+def without_secrets(text: str) -> str:
+    """An address as it may be shown: no password, no query."""
+    return _QUERY.sub("", _PASSWORD.sub(r"\1***@", text))
