@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.interval import Interval
 from store import schema
 from store.runs import Run
 
@@ -158,3 +159,56 @@ def move_alias(
             evidence=dict(evidence),
         )
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """One line of the promotion journal. `model` and `previous` are the ledger's numbers, `version` the pipeline's."""
+
+    id: int
+    alias: str
+    model: int
+    version: int
+    previous: int | None
+    effective_from: datetime
+    who: str
+    why: str
+    evidence: Mapping[str, Any]
+    at: datetime
+
+
+def list_moves(connection: sa.Connection, pipeline: str, *, alias: str | None = None) -> Sequence[AliasMove]:
+    """The promotion journal, newest first."""
+    moves, models = schema.alias_move, schema.model
+    columns = [models.c.version if name == "version" else moves.c[name] for name in AliasMove.__dataclass_fields__]
+    query = sa.select(*columns).join(models, models.c.id == moves.c.model).where(moves.c.pipeline == pipeline)
+    if alias is not None:
+        query = query.where(moves.c.alias == alias)
+    return [AliasMove(*line) for line in connection.execute(query.order_by(moves.c.id.desc()))]
+
+
+def find_version(connection: sa.Connection, pipeline: str, version: int) -> ModelVersion | None:
+    """The version with that number, None when there is none."""
+    return _first(connection, sa.select(*_FIELDS).where(schema.model.c.pipeline == pipeline, schema.model.c.version == version))
+
+
+def record_action(
+    connection: sa.Connection, pipeline: str, what: str, *, who: str, interval_start: datetime | None, detail: Mapping[str, Any]
+) -> None:
+    """One line of what operators did."""
+    connection.execute(
+        sa.insert(schema.action).values(
+            pipeline=pipeline, what=what, who=who, interval_start=interval_start, detail=dict(detail)
+        )
+    )  # fmt: skip
+
+
+def nights_scored_by(connection: sa.Connection, model: int, *, since: datetime) -> Sequence[Interval]:
+    """The intervals from `since` on whose published predictions are this model's, oldest first."""
+    lines = connection.execute(
+        sa.select(schema.pointer.c.interval_start, schema.pointer.c.interval_end)
+        .join(schema.batch, schema.batch.c.id == schema.pointer.c.batch)
+        .where(schema.batch.c.model == model, schema.batch.c.kind == "prediction", schema.pointer.c.interval_start >= since)
+        .order_by(schema.pointer.c.interval_start)
+    )
+    return [Interval(line.interval_start, line.interval_end) for line in lines]

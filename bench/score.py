@@ -1,0 +1,202 @@
+"""Scoring rows that live in Postgres, against `predict_proba` alone on the same rows in memory.
+
+`ratio` is ours / other in rows a second: higher is better, 1 would mean that reading and writing cost nothing.
+"""
+
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import sqlalchemy as sa
+
+from deployments.catalogue import load_definition
+from domain.words import BatchKind, Outcome
+from infra.postgres import ensure_database, stop_server
+from infra.settings import Settings, load_settings
+from store.batches import count_batch, open_batch, record_verdict, seal_batch
+from store.engine import create_engine, transaction
+from store.migrate import migrate
+from store.models import champion_for, load_artifact
+from store.pipelines import register
+from store.runs import claim, load_run, point_run
+from tasks.context import Night, writer_engine
+
+ROWS = {"small": 300_000, "full": 3_367_760}
+LEARNED = 30_000  # rows of each of the three nights that the model learns from
+DEFINITION = """
+name: bench_score
+title: How long does scoring take?
+interval: {every: day, timezone: America/New_York, from: 2013-01-01}
+source: {kind: csv, path: "none.csv"}
+columns:
+  flight_id: {type: text, key: true}
+  sched_dep: {type: timestamp, time: true}
+  carrier: {type: text}
+  origin: {type: text}
+  dest: {type: text}
+  distance: {type: int}
+  sched_arr_time: {type: int, null: true}
+  arr_delay: {type: float, null: true}
+target: {column: arr_delay, as: "arr_delay > 15", task: classification}
+features: {numeric: [distance, sched_arr_time], categorical: [carrier, origin, dest], datetime: [sched_dep]}
+model: {params: {early_stopping: false}}
+"""
+_ROWS = """
+INSERT INTO {table} (flight_id, sched_dep, carrier, origin, dest, distance, sched_arr_time, arr_delay)
+SELECT :start || '-' || i, CAST(:start AS timestamptz) + i % 1440 * interval '1 minute', 'c' || i % 16, 'o' || h % 3,
+    'd' || h / 7 % 105, 100 + h % 4900, CASE WHEN i % 50 > 0 THEN h / 3 % 2400 END, h % 60 - 40 + (i % 16) * 2 + (i % 1440) / 60
+FROM (SELECT i, hashint8(i)::bigint & 1048575 AS h FROM generate_series(CAST(1 AS bigint), :rows) i) made
+"""
+
+
+def score_vs_predict(size: str = "small") -> dict[str, dict[str, float]]:
+    """Both figures from one run, each in a process of its own; `peak_mb` is of ours, beside one for a tenth of the rows."""
+    rows = ROWS[size]
+    with tempfile.TemporaryDirectory(prefix="ov") as folder:
+        settings = Settings(home=Path(folder) / "home", deployments=Path(folder) / "deployments")
+        try:
+            whole, tenth = _prepare(settings, rows), _prepare(settings, rows // 10, day="2013-01-05")
+            other = _apart(_predict_alone, settings, whole)
+            ours = _apart(_score, settings, whole)
+            small = _apart(_score, settings, tenth)
+        finally:
+            stop_server(settings.postgres_folder)
+    return {
+        "score_vs_predict": {
+            "ratio": round(other["seconds"] / ours["seconds"], 3),
+            "ours": round(rows / ours["seconds"]), "other": round(rows / other["seconds"]), "rows": rows,
+            "seconds": round(ours["seconds"], 3), "other_seconds": round(other["seconds"], 3),
+            "sealed_seconds": round(ours["sealed"], 3),
+            "peak_mb": round(ours["peak_mb"]), "other_peak_mb": round(other["peak_mb"]), "tenth_peak_mb": round(small["peak_mb"]),
+        }
+    }  # fmt: skip
+
+
+def _prepare(settings: Settings, rows: int, *, day: str = "2013-01-04") -> int:
+    """A run whose input batch holds so many rows; the first time also the model. Returns the run's number."""
+    url = ensure_database(settings)
+    if migrate(url)[0] is None:
+        folder = settings.deployments / "bench_score"
+        folder.mkdir(parents=True)
+        (folder / "pipeline.yaml").write_text(DEFINITION)
+        owner = create_engine(url, role="owner")
+        register(owner, load_definition(settings.deployments, "bench_score").pipeline, expectations=[])
+        owner.dispose()
+        for learned in ("2013-01-01", "2013-01-02", "2013-01-03"):
+            _land(settings, learned, LEARNED, publish=True)
+    return _land(settings, day, rows, train=True)
+
+
+def _land(settings: Settings, day: str, rows: int, *, publish: bool = False, train: bool = False) -> int:
+    from tasks.publish import publish as move_pointers
+    from tasks.train import train as learn
+
+    definition, engine = load_definition(settings.deployments, "bench_score"), writer_engine(settings)
+    interval = definition.pipeline.calendar.named(day)
+    with claim(engine, "bench_score", interval, trigger="bench", holder={"pid": 0}) as run:
+        with transaction(engine) as connection:
+            batch = open_batch(connection, run, BatchKind.INPUT, columns=list(definition.pipeline.columns), fingerprint="")
+            values = {"start": interval.start.isoformat(), "rows": rows}
+            connection.execute(sa.text(_ROWS.format(table=f"{batch.schema}.{batch.table}")), values)
+            count_batch(connection, batch.id, rows=rows)
+            seal_batch(connection, batch.id, run=run.id)
+            record_verdict(connection, batch.id, run=run.id, outcome=Outcome.PASSED, reason="", suite_hash="", results=[])
+            point_run(connection, run.id, input_batch=batch.id)
+        night = Night(run, definition, engine, settings)
+        if publish:
+            move_pointers(night)
+        if train:
+            learn(night)
+    return run.id
+
+
+def _apart(what: Callable[[Settings, int], dict[str, float]], settings: Settings, run: int) -> dict[str, float]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (what, settings, run))
+
+
+def _measured(what: Callable[[Settings, int], dict[str, float]], settings: Settings, run: int) -> dict[str, float]:
+    load_settings()  # as every process of Overnight does: it says how threads wait
+    found = what(settings, run)
+    return {**found, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def _night(settings: Settings, run: int) -> Night:
+    engine = writer_engine(settings)
+    with transaction(engine) as connection:
+        found = load_run(connection, run)
+    return Night(found, load_definition(settings.deployments, "bench_score"), engine, settings)
+
+
+def _predict_alone(settings: Settings, run: int) -> dict[str, float]:
+    from store.batches import load_batch
+    from tasks.estimators import threads
+    from tasks.frames import read_frame, scoring_query
+    from tasks.models import read_model
+
+    night = _night(settings, run)
+    with transaction(night.engine) as connection:
+        champion = champion_for(connection, "bench_score", night=night.interval.start)
+        assert champion is not None
+        loaded = read_model(night, champion, load_artifact(connection, champion.id))
+        assert night.run.input_batch is not None
+        batch = load_batch(connection, night.run.input_batch)
+        prepared = loaded.prepare(read_frame(connection, *scoring_query(night.pipeline, batch, loaded.columns)))
+    with threads(settings, rows=batch.rows):
+        loaded.estimator.predict_proba(prepared[:1000])
+        began = perf_counter()
+        loaded.estimator.predict_proba(prepared)
+        return {"seconds": perf_counter() - began}
+
+
+def _warm(night: Night, loaded: Any, landed: Any) -> None:
+    """What a process does once: the other side's first call is not timed either."""
+    from psycopg2 import sql
+
+    from tasks.frames import read_frame, scoring_query
+
+    query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
+    with transaction(night.engine) as connection:
+        rows = read_frame(connection, sql.SQL("{} LIMIT 1000").format(query), kinds)
+    loaded.estimator.predict_proba(loaded.prepare(rows))
+
+
+def _score(settings: Settings, run: int) -> dict[str, float]:
+    """Reading, predicting and writing are timed; sealing (count, hash, index) is told apart."""
+    from store.batches import load_batch
+    from tasks.estimators import threads
+    from tasks.models import read_model
+    from tasks.scoring import score_rows
+
+    night = _night(settings, run)
+    with transaction(night.engine) as connection:
+        champion = champion_for(connection, "bench_score", night=night.interval.start)
+        assert champion is not None
+        loaded = read_model(night, champion, load_artifact(connection, champion.id))
+        assert night.run.input_batch is not None
+        landed = load_batch(connection, night.run.input_batch)
+    _warm(night, loaded, landed)
+    columns = ("flight_id", "prediction", "probability", "model_version", "hindsight")
+    engine = writer_engine(settings)
+    with claim(engine, "bench_score", night.interval, trigger="bench", holder={"pid": 0}) as again:
+        began = perf_counter()
+        with threads(settings, rows=landed.rows), transaction(engine) as connection:
+            batch = open_batch(
+                connection, again, BatchKind.PREDICTION, columns=columns, fingerprint="", input_batch=landed.id, model=champion.id
+            )
+            with transaction(engine) as reading:
+                tally = score_rows(night, loaded, landed, batch, reading=reading, writing=connection)
+            scored = perf_counter()
+            count_batch(connection, batch.id, rows=tally.rows)
+            seal_batch(connection, batch.id, run=again.id)
+    return {"seconds": scored - began, "sealed": perf_counter() - scored}
+
+
+if __name__ == "__main__":
+    print(json.dumps(score_vs_predict(*sys.argv[1:]), indent=2))
