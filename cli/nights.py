@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from logging import WARNING
 from typing import Annotated
 
 import typer
@@ -139,7 +140,7 @@ def trigger(
             if isinstance(event, FlowRun):
                 flow_run = event
                 say(f"  {event.state_name.lower()}{f': {event.message}' if event.message else ''}")
-            else:
+            elif event.level >= WARNING or event.text.startswith(f"{name} "):  # Prefect's own lines say little here
                 say(f"  {event.text}")
     if as_json:
         print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": flow_run.state_name,
