@@ -17,19 +17,20 @@ from tasks.ingest.places import Places
 
 # Rows lie in the order in which COPY brought them: the table is new and had one writer. One process reads it from its start.
 _IN_ORDER = "SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0"
-_CREATE = "CREATE TABLE {places} (n bigint, source text, line bigint)"
+# Names with a space cannot meet a column of the contract.
+_CREATE = 'CREATE TABLE {places} ("the row" bigint, source text, line bigint)'
 _MOVE = """
-WITH numbered AS (SELECT ctid AS place, {key_only}, row_number() OVER () - 1 AS n FROM {landed}),
+WITH numbered AS (SELECT ctid AS "the place", {key_only}, row_number() OVER () - 1 AS "the row" FROM {landed}),
 ranked AS (
-    SELECT l.place, p.source, p.line, row_number() OVER same AS copy,
+    SELECT l."the place", p.source, p.line, row_number() OVER same AS copy,
         first_value(p.source) OVER same AS first_source, first_value(p.line) OVER same AS first_line
-    FROM {places} p JOIN numbered l USING (n)
-    WINDOW same AS (PARTITION BY {key} ORDER BY n)
+    FROM {places} p JOIN numbered l USING ("the row")
+    WINDOW same AS (PARTITION BY {key} ORDER BY "the row")
 ),
 gone AS (
-    DELETE FROM {landed} l USING ranked r WHERE l.ctid = r.place AND r.copy > 1
+    DELETE FROM {landed} l USING ranked r WHERE l.ctid = r."the place" AND r.copy > 1
     RETURNING r.source, r.line, r.first_source, r.first_line, concat_ws(', ', {landed_key}) AS value,
-        left(rtrim(ltrim((l.*)::text, '('), ')'), 500) AS row_text
+        left(left(substr((l.*)::text, 2), -1), 500) AS row_text
 )
 INSERT INTO {rejected} (source, line, column_name, value, rule, reason, row_text)
 SELECT source, line, {key_names}, left(value, 80), 'key',
@@ -50,7 +51,7 @@ def set_repeats_aside(
     names = _names(batch, key)
     table = f"places_{batch.id}"
     _execute(connection, sql.SQL(_CREATE).format(**names))
-    statement = copy_statement(batch.schema, table, ("n", "source", "line"))
+    statement = copy_statement(batch.schema, table, ("the row", "source", "line"))
     copy_in(connection, statement, _written(first, found, places))
     _execute(connection, sql.SQL(_IN_ORDER))
     moved = _execute(connection, sql.SQL(_MOVE).format(**names))
