@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import DefinitionError, OvernightError
 from domain.words import Severity
 from store.engine import translate
+from tasks.expectations.catches import Catch, marked_rows
 from tasks.expectations.findings import Finding
-from tasks.expectations.rejects import Catch, marked_rows
 from tasks.expectations.suite import Rule
 
 _VIEW, _EMPTY = "audited", sql.Identifier("pg_temp", "empty")
@@ -59,28 +59,31 @@ def judge(
     """
     from tasks.expectations import engine
 
+    by_row = [rule for rule in rules if engine.is_row_level(rule)]
+    whole = [rule for rule in rules if not engine.is_row_level(rule)]
     with _session(url) as (database, reader):
-        _lint(database, reader, audited, rules, mostly=mostly)
+        _lint(database, reader, audited, rules)
         _show(database, audited)
         session = reader.open(_VIEW)
-        findings = {finding.rule.number: finding for finding in session.judge(rules, mostly=mostly)}
-        catches = _catches(session, [rule for rule in rules if findings[rule.number].unexpected])
+        findings, catches = session.judge_rows(by_row, mostly=mostly)
+        failing = {finding.rule.number for finding in findings if finding.unexpected}
+        catches = [catch for catch in catches if catch.rule.number in failing]
         examples = {catch.rule.number: _examples(database, audited, catch) for catch in catches}
         caught = [catch for catch in catches if set_aside and catch.rule.severity is Severity.CRITICAL]
-        whole = [rule for rule in rules if not engine.is_row_level(rule)]
         if caught and whole:
             _show(database, audited, without=caught)
-            findings |= {finding.rule.number: finding for finding in reader.open(_VIEW).judge(whole, mostly={})}
-    return Findings(tuple(findings[rule.number] for rule in rules), tuple(caught), examples)
+            session = reader.open(_VIEW)
+        findings += session.judge(whole)
+    return Findings(tuple(sorted(findings, key=lambda finding: finding.rule.number)), tuple(caught), examples)
 
 
 def lint(url: sa.URL, audited: Audited, rules: Sequence[Rule]) -> None:
     """Raises DefinitionError, with the rule's place, for one that cannot run on this table; reads no rows."""
     with _session(url) as (database, reader):
-        _lint(database, reader, audited, rules, mostly={})
+        _lint(database, reader, audited, rules)
 
 
-def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> None:
+def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Rule]) -> None:
     from tasks.expectations import engine
 
     asked = (tuple(audited.columns.items()), tuple((rule.type, repr(rule.arguments)) for rule in rules))
@@ -90,27 +93,15 @@ def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Ru
     _make(database, sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(_EMPTY, sql.Identifier(audited.schema, audited.table)))
     _show(database, audited, table=_EMPTY)
     session = reader.open(_VIEW)
-    for finding in session.judge(rules, mostly=mostly):
+    for finding in session.judge(rules):
         if finding.error:
             raise DefinitionError(f"{finding.rule.name} cannot be judged: {finding.error}", where=finding.rule.where)
     by_row = [rule for rule in rules if engine.is_row_level(rule)]
-    found = {catch.rule.number for catch in _catches(session, by_row)}
+    found = {catch.rule.number for catch in session.catches(by_row)}
     for rule in by_row:
         if rule.number not in found:
             raise DefinitionError(f"{rule.name} has no form in SQL that names the failing rows", where=rule.where)
     _linted.add(asked)
-
-
-def _catches(session: Any, rules: Sequence[Rule]) -> list[Catch]:
-    conditions = session.conditions(rules)
-    catches = []
-    for rule in rules:
-        if rule.expectation in ("column_values_to_be_unique", "compound_columns_to_be_unique"):
-            nulls = str(rule.arguments.get("ignore_row_if", "all_values_are_missing"))
-            catches.append(Catch(rule, None, unique=rule.columns, nulls=nulls))
-        elif rule.number in conditions:
-            catches.append(Catch(rule, conditions[rule.number]))
-    return catches
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -33,16 +34,19 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import Validator
 
 from domain.errors import DefinitionError
+from tasks.expectations.catches import Catch, breaks, present, sharing
 from tasks.expectations.findings import Finding, finding_of, first_line
 from tasks.expectations.suite import Rule, nearest
 
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # it repeats "lossy conversion" for every decimal
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.CRITICAL)  # this one sets its own level
 
 LEAN = {"result_format": "BASIC", "partial_unexpected_count": 0}  # counts, without a scan per rule for samples
 _HIDDEN = frozenset(
     {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "windows", "batch_id",
      "severity", "condition_parser", "library_metadata"}
 )  # fmt: skip
+_ABOUT_NULLS = {"column_values.nonnull", "column_values.null"}
 _UNIQUE = {"column_values_to_be_unique", "compound_columns_to_be_unique"}
 _PARAMETERS_OF_SQL = ("sql",)
 
@@ -139,68 +143,104 @@ def _comparison(text: str) -> Any:
 
 # Expectations of our own ----------------------------------------------------------------------------------------------------
 
+_judging: ContextVar[Mapping[int, Catch]] = ContextVar("the catches of the rules that are being judged, by number")
+_IN_ONE_SCAN = {
+    "engine": SqlAlchemyExecutionEngine,
+    "partial_fn_type": MetricPartialFunctionTypes.AGGREGATE_FN,
+    "domain_type": MetricDomainTypes.TABLE,
+}
 
-class _DuplicateKeyRows(TableMetricProvider):  # type: ignore[misc]
-    """Rows that share their key with another: one GROUP BY, where Great Expectations joins the table with itself."""
 
-    metric_name = "table.duplicate_key_rows"
-    value_keys = ("columns", "nulls")
+class _RowsFailing(TableMetricProvider):  # type: ignore[misc]
+    """Rows that meet a rule's condition of a bad row."""
+
+    metric_name = "table.rows_failing"
+    value_keys = ("number",)
+
+    @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        condition = _judging.get()[metric_value_kwargs["number"]].met
+        return sa.func.sum(sa.case((condition, 1), else_=0)), metric_domain_kwargs, {}
+
+
+class _RowsJudged(TableMetricProvider):  # type: ignore[misc]
+    """Rows that a rule looks at."""
+
+    metric_name = "table.rows_judged"
+    value_keys = ("judged",)
+
+    @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        judged = _judging.get()[metric_value_kwargs["judged"]].judged
+        return sa.func.count() if judged is None else sa.func.sum(sa.case((judged, 1), else_=0)), metric_domain_kwargs, {}
+
+
+class ExpectRowsToPass(BatchExpectation):  # type: ignore[misc]
+    """What the row-level expectations of a suite are judged by: by their own conditions, all of them in one scan.
+
+    `judged` is the number of a rule that looks at the same rows, so that they are counted once.
+    """
+
+    number: int
+    judged: int
+    mostly: float = 1.0
+    metric_dependencies: ClassVar = ("table.rows_failing", "table.rows_judged")
+    success_keys: ClassVar = ("number", "judged", "mostly")
+
+    def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
+        return _row_result(metrics["table.rows_failing"] or 0, metrics["table.rows_judged"] or 0, self.mostly)
+
+
+class _SharedKeys(TableMetricProvider):  # type: ignore[misc]
+    """How many rows share their key with another, where Great Expectations joins the table with itself.
+
+    As many different hashes as rows prove that no two keys are equal, at two thirds of what grouping costs.
+    """
+
+    metric_name = "table.shared_keys"
+    value_keys = ("number",)
 
     @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
-    def _sqlalchemy(cls, execution_engine: Any, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> int:
-        selectable, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
-        names = metric_value_kwargs["columns"]
-        groups = (
-            sa.select(sa.func.count().label("size"))
-            .select_from(selectable)
-            .where(_judged_keys(names, metric_value_kwargs["nulls"]))
-            .group_by(*map(sa.column, names))
-            .having(sa.func.count() > 1)
-            .subquery()
-        )
-        return int(execution_engine.execute_query(sa.select(sa.func.coalesce(sa.func.sum(groups.c.size), 0))).scalar())
-
-
-def _judged_keys(names: Sequence[str], nulls: str) -> sa.ColumnElement[bool]:
-    """Which rows a uniqueness rule looks at, by Great Expectations' `ignore_row_if`."""
-    present = [sa.column(name).is_not(None) for name in names]
-    if nulls == "never":
-        return sa.true()
-    return sa.and_(*present) if nulls == "any_value_is_missing" else sa.or_(*present)
+    def _sqlalchemy(cls, execution_engine: Any, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        table, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        catch = _judging.get()[metric_value_kwargs["number"]]
+        looked_at = sa.true() if catch.judged is None else catch.judged
+        keys: list[Any] = [sa.column(name) for name in catch.unique]
+        different = sa.func.count(sa.distinct(sa.func.hash_record_extended(sa.func.row(*keys), 0)))
+        rows, hashes = execution_engine.execute_query(
+            sa.select(sa.func.count(), different).select_from(table).where(looked_at)
+        ).one()
+        if rows == hashes:
+            return {"rows": rows, "sharing": 0}
+        size = sa.func.count()
+        groups = sa.select(size.label("size")).select_from(table).where(looked_at).group_by(*keys).having(size > 1).subquery()
+        sharing = execution_engine.execute_query(sa.select(sa.func.coalesce(sa.func.sum(groups.c.size), 0))).scalar()
+        return {"rows": rows, "sharing": int(sharing)}
 
 
 class ExpectKeyToBeUnique(BatchExpectation):  # type: ignore[misc]
     """What both uniqueness expectations of a suite are judged by."""
 
-    columns: list[str]
-    nulls: str = "all_values_are_missing"
+    number: int
     mostly: float = 1.0
-    metric_dependencies: ClassVar = ("table.duplicate_key_rows", "table.row_count")
-    success_keys: ClassVar = ("columns", "nulls", "mostly")
+    metric_dependencies: ClassVar = ("table.shared_keys",)
+    success_keys: ClassVar = ("number", "mostly")
 
     def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
-        return _row_result(metrics["table.duplicate_key_rows"], metrics["table.row_count"], self.mostly)
+        found = metrics["table.shared_keys"]
+        return _row_result(found["sharing"], found["rows"], self.mostly)
 
 
 class _RowsBreaking(TableMetricProvider):  # type: ignore[misc]
-    """Rows for which a SQL condition is false; counted in the same scan as all other counts."""
+    """Rows for which a SQL condition is false."""
 
     metric_name = "table.rows_breaking"
     value_keys = _PARAMETERS_OF_SQL
 
-    @metric_partial(  # type: ignore[untyped-decorator]
-        engine=SqlAlchemyExecutionEngine,
-        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
-        domain_type=MetricDomainTypes.TABLE,
-    )
+    @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
-        broken = _breaks(metric_value_kwargs["sql"])
+        broken = breaks(metric_value_kwargs["sql"])
         return sa.func.sum(sa.case((broken, 1), else_=0)), metric_domain_kwargs, {}
-
-
-def _breaks(condition: str) -> sa.ColumnElement[bool]:
-    """True where the SQL condition is false: like a CHECK, a condition that is unknown holds."""
-    return sa.literal_column(f"NOT ({condition})", sa.Boolean())
 
 
 class ExpectRowsToSatisfy(BatchExpectation):  # type: ignore[misc]
@@ -245,7 +285,7 @@ class ExpectQueryValueToBeBetween(BatchExpectation):  # type: ignore[misc]
         return {"success": inside, "result": {"observed_value": value}}
 
 
-_OWN_ONLY = {"expect_key_to_be_unique"}
+_OWN_ONLY = {"expect_key_to_be_unique", "expect_rows_to_pass"}
 
 
 def _row_result(unexpected: int, rows: int, mostly: float) -> dict[str, Any]:
@@ -256,47 +296,62 @@ def _row_result(unexpected: int, rows: int, mostly: float) -> dict[str, Any]:
 # What they find --------------------------------------------------------------------------------------------------------------
 
 
-def _executable(rule: Rule, *, mostly: float) -> Any:
-    """The expectation that is run for a rule, with the share that a row-level one must reach."""
-    if rule.expectation in _UNIQUE:
-        nulls = rule.arguments.get("ignore_row_if", "all_values_are_missing")
-        return ExpectKeyToBeUnique(columns=list(rule.columns), nulls=nulls, mostly=mostly, meta={"rule": rule.number})
-    expectation = _original(rule)
-    if is_row_level(rule):
-        expectation.mostly = mostly
-    return expectation
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """A table or view, open for judging."""
 
     validator: Any
 
-    def judge(self, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> list[Finding]:
-        """One finding per rule, in their order; `mostly` gives the share that each row-level rule must reach."""
-        configurations = [_executable(rule, mostly=mostly.get(rule.number, 1.0)).configuration for rule in rules]
-        results = self.validator.graph_validate(configurations=configurations, runtime_configuration={"result_format": LEAN})
-        by_number = {result.expectation_config.meta["rule"]: result for result in results}
-        return [
-            finding_of(rule, by_number.get(rule.number), row_level=is_row_level(rule)) for rule in rules
-        ]  # it answers in another order
+    def judge(self, rules: Sequence[Rule]) -> list[Finding]:
+        """One finding per rule, in their order, by Great Expectations' own classes."""
+        return self._validate(rules, [_original(rule) for rule in rules])
 
-    def conditions(self, rules: Sequence[Rule]) -> dict[int, sa.ColumnElement[bool]]:
-        """For each row-level rule, the SQL condition that its failing rows meet, as Great Expectations builds it."""
-        found: dict[int, sa.ColumnElement[bool]] = {}
-        wanted = []
+    def judge_rows(self, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> tuple[list[Finding], list[Catch]]:
+        """One finding per row-level rule, in their order, and for each rule that could be read what rows it catches.
+
+        `mostly` gives the share of rows that each must reach.
+        """
+        catches = {catch.rule.number: catch for catch in self.catches(rules)}
+        token = _judging.set(catches)
+        try:
+            able = [rule for rule in rules if rule.number in catches]
+            shared = sharing(list(catches.values()))
+            found = self._validate(able, [_counting(catches[r.number], shared, mostly[r.number]) for r in able])
+        finally:
+            _judging.reset(token)
+        unable = [finding_of(rule, None, row_level=True) for rule in rules if rule.number not in catches]
+        return sorted([*found, *unable], key=lambda finding: finding.rule.number), list(catches.values())
+
+    def _validate(self, rules: Sequence[Rule], expectations: Sequence[Any]) -> list[Finding]:
+        if not rules:
+            return []
+        configurations = [expectation.configuration for expectation in expectations]
+        results = self.validator.graph_validate(configurations=configurations, runtime_configuration={"result_format": LEAN})
+        by_number = {result.expectation_config.meta["rule"]: result for result in results}  # it answers in another order
+        return [finding_of(rule, by_number.get(rule.number), row_level=is_row_level(rule)) for rule in rules]
+
+    def catches(self, rules: Sequence[Rule]) -> list[Catch]:
+        """What rows each row-level rule looks at and which of them fail, as Great Expectations puts it in SQL.
+
+        Rules without such a form are left out.
+        """
+        found, asked = [], []
         for rule in rules:
             if rule.expectation == "rows_to_satisfy":
-                found[rule.number] = _breaks(rule.arguments["sql"])
-            elif rule.expectation not in _UNIQUE:
-                wanted.append((rule, _executable(rule, mostly=1.0)))
-        asked = [(rule, one, self._condition_metric(one)) for rule, one in wanted]
+                found.append(Catch(rule, breaks(rule.arguments["sql"])))
+            elif rule.expectation in _UNIQUE:
+                nulls = rule.arguments.get("ignore_row_if", "all_values_are_missing")
+                found.append(Catch(rule, None, present(rule.columns, nulls), unique=rule.columns))
+            else:
+                expectation = _original(rule)
+                asked.append((rule, expectation, self._condition_metric(expectation)))
         got, _ = self.validator.metrics_calculator.compute_metrics([metric for _, _, metric in asked])
-        for rule, one, metric in asked:
+        for rule, expectation, metric in asked:
             if metric.id in got:
-                found[rule.number] = sa.and_(got[metric.id][0], *self._domain(one))
-        return found
+                judged = [*self._domain(expectation)]
+                condition = sa.and_(got[metric.id][0], *judged)
+                found.append(Catch(rule, condition, sa.and_(*judged) if judged else None))
+        return sorted(found, key=lambda catch: catch.rule.number)
 
     def _condition_metric(self, expectation: Any) -> Any:
         needed = expectation.get_validation_dependencies(
@@ -306,20 +361,27 @@ class Session:
         return MetricConfiguration(f"{expectation.map_metric}.condition", domain, needed.metric_value_kwargs)
 
     def _domain(self, expectation: Any) -> Iterator[sa.ColumnElement[bool]]:
-        """The rows that an expectation looks at: its row condition and what it ignores for being empty."""
+        """The rows that an expectation looks at: its row condition, and not what it ignores for being empty."""
         condition = getattr(expectation, "row_condition", None)
         if condition is not None:
             parsed = deserialize_row_condition(condition) if isinstance(condition, dict) else condition
             yield self.validator.execution_engine.condition_to_filter_clause(parsed)
-        ignored = getattr(expectation, "ignore_row_if", None)
+        if hasattr(expectation, "column") and expectation.map_metric not in _ABOUT_NULLS:
+            yield sa.column(expectation.column).is_not(None)
         names = getattr(expectation, "column_list", None) or [
             getattr(expectation, key) for key in ("column_A", "column_B") if hasattr(expectation, key)
         ]
-        present = [sa.column(name).is_not(None) for name in names]
-        if ignored in ("both_values_are_missing", "all_values_are_missing"):
-            yield sa.or_(*present)
-        elif ignored in ("either_value_is_missing", "any_value_is_missing"):
-            yield sa.and_(*present)
+        filled = present(names, getattr(expectation, "ignore_row_if", "never"))
+        if filled is not None:
+            yield filled
+
+
+def _counting(catch: Catch, shared: Mapping[int, int], mostly: float) -> Any:
+    """The expectation that counts what a catch catches."""
+    number, meta = catch.rule.number, {"rule": catch.rule.number}
+    if catch.unique:
+        return ExpectKeyToBeUnique(number=number, mostly=mostly, meta=meta)
+    return ExpectRowsToPass(number=number, judged=shared[number], mostly=mostly, meta=meta)
 
 
 class Reader:

@@ -1,53 +1,14 @@
 """Moves the rows that critical row-level rules caught to the batch's rejects: one statement, and no row leaves Postgres."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from domain.errors import StageFailed
-from tasks.expectations.suite import Rule
+from tasks.expectations.catches import Catch, marked_rows
 
 _SHORT, _ROW = 200, 4000  # characters kept of a value, and of a row
-
-
-@dataclass(frozen=True, slots=True)
-class Catch:
-    """Which rows a rule catches: by Great Expectations' own condition, or as sharing their `unique` columns with others."""
-
-    rule: Rule
-    condition: sa.ColumnElement[bool] | None
-    unique: tuple[str, ...] = ()
-    nulls: str = "all_values_are_missing"
-
-    @property
-    def label(self) -> str:
-        return f"overnight_sharing_{self.rule.number}"
-
-    @property
-    def window(self) -> sa.Label[int]:
-        """How many rows share a row's key; only the rows that the rule looks at carry it to a verdict."""
-        return sa.func.count().over(partition_by=[sa.column(name) for name in self.unique]).label(self.label)
-
-    @property
-    def met(self) -> sa.ColumnElement[bool]:
-        """The condition that a caught row of `marked_rows` meets; it may be unknown for others."""
-        if self.condition is not None:
-            return self.condition
-        shared = sa.column(self.label) > 1
-        present = [sa.column(name).is_not(None) for name in self.unique]
-        if self.nulls == "never":
-            return shared
-        return sa.and_(shared, sa.and_(*present) if self.nulls == "any_value_is_missing" else sa.or_(*present))
-
-
-def marked_rows(schema: str, table: str, catches: Sequence[Catch]) -> sa.Subquery:
-    """The table's rows with their place, and for each uniqueness rule how many rows share the key."""
-    rows = sa.table(table, schema=schema).alias("rows")
-    windows = [catch.window for catch in catches if catch.unique]
-    columns = [sa.literal_column("rows.*"), sa.literal_column("rows.ctid").label("overnight_place"), *windows]
-    return sa.select(*columns).select_from(rows).subquery("marked")
 
 
 def set_aside(

@@ -1,0 +1,248 @@
+"""What judging a night costs, against one hand-written SQL pass that computes the same figures, in the same Postgres.
+
+Both are measured in CPU seconds of everything that works: this process, and all processes of the database.
+`python -m bench.validate [rows]` measures alone, in a database of its own that it throws away.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition, load_definition
+from domain.words import BatchKind
+from infra.airline import drop_flights
+from infra.postgres import Postmaster, ensure_database, find_server, stop_server
+from infra.settings import Settings
+from store import schema
+from store.batches import Batch, count_batch, open_batch
+from store.engine import create_engine, driver_cursor, transaction
+from store.migrate import migrate
+from store.pipelines import register
+from store.runs import load_run
+from tasks.expectations.audit import Audited, Findings, judge
+from tasks.expectations.rejects import set_aside
+from tasks.expectations.sentences import failure_of
+from tasks.expectations.suite import read_suite
+from tasks.validate import shares_of
+
+SUITE = """
+- {expect: table_row_count_to_be_between, min_value: 1000}
+- {expect: column_values_to_not_be_null, column: carrier}
+- {expect: column_values_to_not_be_null, column: dest}
+- {expect: column_values_to_not_be_null, column: dep_time, mostly: 0.9, severity: warning}
+- {expect: column_values_to_not_be_null, column: tailnum, mostly: 0.98, severity: warning}
+- {expect: column_values_to_be_between, column: distance, min_value: 10, max_value: 6000}
+- {expect: column_values_to_be_between, column: sched_dep_time, min_value: 0, max_value: 2359}
+- {expect: column_values_to_be_between, column: sched_arr_time, min_value: 0, max_value: 2359}
+- {expect: column_values_to_be_between, column: arr_delay, min_value: -150, max_value: 1500}
+- {expect: column_values_to_be_between, column: dep_delay, min_value: -60, max_value: 1500}
+- {expect: column_values_to_be_between, column: air_time, min_value: 10, max_value: 800}
+- {expect: column_values_to_be_in_set, column: origin, value_set: [EWR, JFK, LGA]}
+- {expect: column_values_to_match_regex, column: carrier, regex: "^[0-9A-Z]{2}$"}
+- {expect: column_values_to_match_regex, column: tailnum, regex: "^[0-9A-Z]{5,6}$", mostly: 0.98}
+- {expect: column_values_to_be_unique, column: flight_id}
+- {expect: column_pair_values_a_to_be_greater_than_b, column_A: arr_delay, column_B: dep_delay, mostly: 0.1, severity: warning}
+- {expect: column_mean_to_be_between, column: distance, min_value: 900, max_value: 1250}
+- {expect: column_mean_to_be_between, column: dep_delay, min_value: -20, max_value: 100}
+- {expect: column_stdev_to_be_between, column: distance, min_value: 500, max_value: 1000}
+- {expect: column_unique_value_count_to_be_between, column: carrier, min_value: 10, max_value: 20}
+"""
+HAND = """
+SELECT count(*), count(*) FILTER (WHERE carrier IS NULL), count(*) FILTER (WHERE dest IS NULL),
+    count(*) FILTER (WHERE dep_time IS NULL), count(*) FILTER (WHERE tailnum IS NULL),
+    count(*) FILTER (WHERE NOT distance BETWEEN 10 AND 6000),
+    count(*) FILTER (WHERE NOT sched_dep_time BETWEEN 0 AND 2359),
+    count(*) FILTER (WHERE NOT sched_arr_time BETWEEN 0 AND 2359),
+    count(*) FILTER (WHERE NOT arr_delay BETWEEN -150 AND 1500), count(*) FILTER (WHERE NOT dep_delay BETWEEN -60 AND 1500),
+    count(*) FILTER (WHERE NOT air_time BETWEEN 10 AND 800), count(*) FILTER (WHERE origin NOT IN ('EWR', 'JFK', 'LGA')),
+    count(*) FILTER (WHERE carrier !~ '^[0-9A-Z]{2}$'), count(*) FILTER (WHERE tailnum !~ '^[0-9A-Z]{5,6}$'),
+    count(*) FILTER (WHERE arr_delay <= dep_delay), count(arr_delay), count(dep_delay), count(air_time),
+    avg(distance), avg(dep_delay), stddev_samp(distance), count(DISTINCT carrier)
+FROM {table};
+SELECT coalesce(sum(k), 0) FROM (SELECT count(*) AS k FROM {table} GROUP BY flight_id HAVING count(*) > 1) AS shared
+"""
+MULTIPLY = """
+INSERT INTO {table} ({columns})
+SELECT flight_id || '-' || n, {others} FROM {table}, generate_series(2, {times}) n
+"""
+SPOIL = """
+UPDATE {table} SET distance = CASE abs(hashtext(flight_id)) % 300 WHEN 0 THEN 99999 ELSE distance END,
+    carrier = CASE abs(hashtext(flight_id)) % 300 WHEN 1 THEN 'x' ELSE carrier END,
+    origin = CASE abs(hashtext(flight_id)) % 300 WHEN 2 THEN 'BOS' ELSE origin END
+WHERE abs(hashtext(flight_id)) % 300 < 3
+"""
+
+
+def validate_vs_sql_pass(folder: Path, *, rows: int = 3_367_760, rounds: int = 3) -> dict[str, dict[str, float]]:
+    """Ours over the hand-written pass, in CPU seconds (less is better): judging alone, and with 1% of rows set aside.
+
+    `folder` takes a database of its own; `rows` is rounded to whole years of 336,776 flights, or cut from one.
+    """
+    settings = Settings(home=folder, deployments=folder / "deployments", database_url=None)
+    url = ensure_database(settings)
+    server = find_server(settings.postgres_folder)
+    assert server is not None
+    try:
+        return _measure(settings, url, server, rows=rows, rounds=rounds)
+    finally:
+        stop_server(settings.postgres_folder)
+
+
+def _measure(settings: Settings, url: str, server: Postmaster, *, rows: int, rounds: int) -> dict[str, dict[str, float]]:
+    migrate(url)
+    definition = _definition(settings)
+    owner, writer = create_engine(url, role="owner"), create_engine(url, role="writer")
+    register(owner, definition.pipeline, expectations=list(definition.expectations))
+    batch = _load(settings, definition, writer, rows=rows)
+    rules = read_suite(definition, definition.pipeline.calendar.named("2013-01-01"))
+    audited = Audited(batch.schema, batch.table, {n: c.type for n, c in definition.pipeline.columns.items()}, ("flight_id",))
+    mostly = shares_of(rules, at_most=0.02)
+    warm = Audited(batch.schema, "landed", audited.columns, audited.key)
+    judge(writer.url, warm, rules, mostly=mostly)  # imports and lint, once per process
+
+    def ours() -> Findings:
+        return judge(writer.url, audited, rules, mostly=mostly)
+
+    clean = _compare(server, ours, lambda: _hand_pass(url, batch), rounds=rounds)
+    _execute(writer, SPOIL, batch)
+    _execute(owner, "VACUUM ANALYZE {table}", batch, outside=True)
+    spoiled = _compare(server, lambda: _with_rejects(writer, batch, ours()), lambda: _hand_pass(url, batch), rounds=rounds)
+    for engine in (owner, writer):
+        engine.dispose()
+    found = {"validate_vs_sql_pass": clean, "validate_with_rejects_vs_sql_pass": spoiled}
+    return {name: {**figures, "rows": float(batch.rows)} for name, figures in found.items()}
+
+
+def _definition(settings: Settings) -> Definition:
+    here = settings.deployments / "flights"
+    here.mkdir(parents=True, exist_ok=True)
+    (here / "pipeline.yaml").write_bytes((Path(__file__).parents[1] / "deployments/flights/pipeline.yaml").read_bytes())
+    (here / "expectations.yaml").write_text(SUITE)
+    return load_definition(settings.deployments, "flights")
+
+
+def _load(settings: Settings, definition: Definition, writer: sa.Engine, *, rows: int) -> Batch:
+    """A loaded batch of the year's flights, as often as it takes, each time under other keys."""
+    drops = settings.data_folder / "flights"
+    drop_flights(drops)
+    pipeline = definition.pipeline
+    interval = pipeline.calendar.named("2013-01-01")
+    with transaction(writer) as connection:
+        run = connection.scalar(
+            sa.insert(schema.run)
+            .values(pipeline="flights", interval_start=interval.start, interval_end=interval.end, trigger="bench", holder={},
+                    hindsight=False)
+            .returning(schema.run.c.id)
+        )  # fmt: skip
+        columns = list(pipeline.columns)
+        batch = open_batch(connection, load_run(connection, run or 0), BatchKind.INPUT, columns=columns, fingerprint="bench")
+        with driver_cursor(connection) as cursor:
+            cursor.execute(
+                "CREATE TEMPORARY TABLE drop ({}) ON COMMIT DROP".format(", ".join(f"{name} text" for name in _header(drops)))
+            )
+            for path in sorted(drops.glob("2013-*.csv")):
+                with path.open("rb") as file:
+                    cursor.copy_expert("COPY drop FROM STDIN (FORMAT csv, HEADER)", file)
+            typed = ", ".join(f"{name}::{_TYPES[pipeline.columns[name].type]}" for name in columns)
+            cursor.execute(
+                f"INSERT INTO {_table(batch)} ({', '.join(columns)}) "
+                f"SELECT {typed} FROM (SELECT DISTINCT ON (flight_id) * FROM drop LIMIT %s) d", (rows,),
+            )  # fmt: skip
+            times = round(rows / 336_776)
+            if times > 1:
+                others = ", ".join(columns[1:])
+                text = MULTIPLY.format(table=_table(batch), columns=", ".join(columns), others=others, times=times)
+                cursor.execute(text)
+            cursor.execute(f"SELECT count(*) FROM {_table(batch)}")
+            found = int((cursor.fetchone() or (0,))[0])
+        count_batch(connection, batch.id, rows=found)
+    _execute(writer, "VACUUM ANALYZE {table}", batch, outside=True)
+    return replace(batch, rows=found)
+
+
+_TYPES = {"text": "text", "int": "numeric::bigint", "timestamp": "timestamptz", "float": "float8"}
+
+
+def _header(drops: Path) -> list[str]:
+    with next(iter(sorted(drops.glob("2013-*.csv")))).open() as file:
+        return file.readline().strip().split(",")
+
+
+def _table(batch: Batch) -> str:
+    return f"{batch.schema}.{batch.table}"
+
+
+def _execute(engine: sa.Engine, text: str, batch: Batch, *, outside: bool = False) -> None:
+    with engine.connect() as plain:
+        connection = plain.execution_options(isolation_level="AUTOCOMMIT") if outside else plain
+        connection.execute(sa.text(text.format(table=_table(batch))))
+        if not outside:
+            connection.commit()
+
+
+def _hand_pass(url: str, batch: Batch) -> None:
+    """The same figures by somebody who writes SQL, with the same memory to work in."""
+    with psycopg.connect(url, options="-c work_mem=256MB") as connection:
+        for statement in HAND.replace("{table}", _table(batch)).split(";"):
+            connection.execute(statement.encode()).fetchall()
+
+
+def _with_rejects(writer: sa.Engine, batch: Batch, found: Findings) -> None:
+    """Sets the caught rows aside, and takes it back, so that the next round finds the same table."""
+    with writer.connect() as connection:
+        set_aside(
+            connection, found.catches, schema=batch.schema, batch=batch.id,
+            reasons={catch.rule.number: failure_of(catch.rule) for catch in found.catches},
+            found={finding.rule.number: finding.unexpected or 0 for finding in found.findings},
+        )  # fmt: skip
+        connection.rollback()
+
+
+def _compare(server: Postmaster, ours: Callable[[], Any], other: Callable[[], Any], *, rounds: int) -> dict[str, float]:
+    """Medians of CPU seconds of the two, taken in turn so that both meet the same machine."""
+    pairs = [(_cpu_of(server, other), _cpu_of(server, ours)) for _ in range(rounds)]
+    theirs, mine = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"ratio": round(mine / theirs, 3), "ours": round(mine, 3), "other": round(theirs, 3), "seconds": round(mine, 3),
+            "peak_mb": round(peak, 1)}  # fmt: skip
+
+
+def _cpu_of(server: Postmaster, work: Callable[[], Any]) -> float:
+    before = _cpu(server)
+    work()
+    return _cpu(server) - before
+
+
+def _cpu(server: Postmaster) -> float:
+    """CPU seconds so far of this process and of the database: its processes that live, and those that have ended."""
+    time.sleep(0.3)  # a session that has just ended is counted when the postmaster has collected it
+    postmaster = psutil.Process(server.pid)
+    total = sum(os.times()[:2]) + sum(postmaster.cpu_times()[:4])
+    for child in postmaster.children(recursive=True):
+        try:
+            total += sum(child.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def main() -> None:
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 3_367_760
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(validate_vs_sql_pass(Path(folder), rows=rows), indent=2))
+
+
+if __name__ == "__main__":
+    main()
