@@ -12,7 +12,7 @@ from domain.pipeline import Pipeline
 from store.reads.rows import OPERATORS, Filter, Question, column_types
 from web.night import shown_columns
 
-OWN_WORDS = frozenset({"night", "sort", "columns", "after", "limit", "as_of", "where", "is", "value", "show"})
+OWN_WORDS = frozenset({"night", "sort", "columns", "after", "limit", "as_of", "where", "is", "value", "show", "trust"})
 
 
 class RowsAsked(BaseModel):
@@ -76,10 +76,12 @@ def form_words(
         left = [pair for pair in query if pair != without and pair[0] != "after"]
         return f"{path}?{urlencode(left)}" if left else path
 
+    kept_in_file = [pair for pair in query if pair[0] not in ("after", "limit") and pair[1]]
     whole_key = all(name in question.columns for name in pipeline.key) and question.columns[0] == pipeline.key[0]
     return {
         "asked": asked, "all_columns": column_types(pipeline), "kept": [*filters, *kept], "first": address(None),
         "filters": [(filter_words(*pair), address(pair)) for pair in filters], "has_key": whole_key,
+        "export": path, "export_query": urlencode(kept_in_file),
     }  # fmt: skip
 
 

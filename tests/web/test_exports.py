@@ -1,0 +1,104 @@
+"""Downloads hold exactly what readers see, say whether it may be trusted, and leave nothing running behind them."""
+
+import csv
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg2
+import pytest
+import uvicorn
+from bookkeeping import Ledger
+from fastapi.testclient import TestClient
+
+from infra.settings import Settings
+from web.app import create_app
+
+
+def test_a_csv_holds_every_row_of_the_batch_and_every_column(published: Ledger, client: TestClient, ask: Callable) -> None:
+    answer = client.get("/p/shops/rows.csv")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "batch" in answer.headers["overnight-trust"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == int(answer.headers["overnight-batch-rows"]) == ask("/p/shops/rows")["total"] == 66
+    assert rows[0] | {"shop": "s000001", "region": "south"} == rows[0]
+    assert set(published.definition.pipeline.columns) < set(rows[0])
+
+
+def test_filters_columns_and_order_of_the_address_hold_in_the_file_too(published: Ledger, client: TestClient) -> None:
+    text = client.get("/api/v1/p/shops/rows.csv?region=north&columns=shop,stock&sort=-stock&trust=yes").text
+    comment, header, *lines = text.splitlines()
+    assert comment.startswith("# shops 2024-01-04; batch ")
+    assert header == "shop,stock"
+    stocks = [int(line.split(",")[1]) for line in lines]
+    assert stocks == sorted(stocks, reverse=True)
+    assert len(stocks) == 22
+
+
+def test_ndjson_is_one_object_a_line_whatever_the_texts_hold(published: Ledger, client: TestClient) -> None:
+    lines = client.get("/p/shops/2024-01-04.ndjson").text.splitlines()
+    assert len(lines) == 66
+    assert json.loads(lines[0])["shop"] == "s000001"
+    assert json.loads(lines[6])["price"] is None
+
+
+def test_a_hostile_filter_is_a_parameter_in_an_export_too(published: Ledger, client: TestClient) -> None:
+    for value in ("'; DROP TABLE x; --", "\\", "%s", "%(a)s", "{}"):
+        answer = client.get("/p/shops/rows.csv", params={"region": value})
+        assert answer.status_code == 200
+        assert answer.text.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", ["/p/shops/2024-01-01.csv", "/p/shops/rows.csv?night=2024-01-02"])
+def test_a_night_without_predictions_has_nothing_to_export(published: Ledger, client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_an_export_begun_before_a_publication_is_whole_and_of_one_batch(published: Ledger, client: TestClient) -> None:
+    with client.stream("GET", "/p/shops/rows.csv") as answer:
+        published.publish("2024-01-04", model=1, salt="corrected", shift=0.25, rows=5)
+        rows = list(csv.DictReader(answer.iter_lines()))
+    assert len(rows) == 66
+
+
+@pytest.fixture
+def served(settings: Settings, clock: Callable) -> Iterator[int]:
+    """The port of a web that listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield port
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_reader_who_goes_away_frees_the_backend_within_two_seconds(ledger: Ledger, served: int, database: str) -> None:
+    model = ledger.train("2024-01-03")
+    ledger.publish("2024-01-04", model=model, rows=300_000)
+    watch = psycopg2.connect(database)
+    watch.autocommit = True
+
+    def copying() -> int:
+        with watch.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY (%%' AND state = 'active'")
+            return int((cursor.fetchone() or (0,))[0])
+
+    with socket.create_connection(("127.0.0.1", served)) as reader:
+        reader.sendall(b"GET /p/shops/rows.csv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b"200 OK" in reader.recv(4096)
+        time.sleep(0.3)
+        assert copying() == 1
+    deadline = time.monotonic() + 2
+    while copying() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert copying() == 0
+    watch.close()

@@ -1,0 +1,126 @@
+"""Downloads: a whole batch or a filtered part of one, streamed as it comes from Postgres."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from domain.errors import OvernightError
+from store.reads.export import Copy, Form
+from store.reads.rows import Question, compose
+from web.api import Name, NightName, edge_of
+from web.edge import Answered, View
+from web.entities import seen_batch
+from web.errors import problem
+from web.questions import RowsAsked, read_question
+from web.schemas import Health
+from web.words import trust_words
+
+AT_ONCE = 2
+TYPES: dict[str, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+router = APIRouter(tags=["export"])
+_places = threading.BoundedSemaphore(AT_ONCE)
+
+
+@router.get("/api/v1/p/{pipeline}/rows.{form}", summary="Published rows of one night as a file: csv or ndjson")
+@router.get("/p/{pipeline}/rows.{form}", include_in_schema=False)
+def export_rows(request: Request, pipeline: Name, form: Form, asked: Annotated[RowsAsked, Query()]) -> Response:
+    """The filters and columns of `rows`; every column when none is named. With `trust=yes` a CSV begins with the trust line
+    as a comment. The body is never cut short in silence: a download that ends early ends with an error."""
+    return _export(request, pipeline, asked, form=form)
+
+
+@router.get("/api/v1/p/{pipeline}/{interval}.{form}", summary="All predictions of one night as a file: csv or ndjson")
+@router.get("/p/{pipeline}/{interval}.{form}", include_in_schema=False)
+def export_night(request: Request, pipeline: Name, interval: NightName, form: Form) -> Response:
+    return _export(request, pipeline, RowsAsked(night=interval), form=form)
+
+
+def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) -> Response:
+    edge = edge_of(request)
+    found: list[tuple[Copy, dict[str, str], bytes]] = []
+
+    def prepare(view: View) -> Answered:
+        seen, trust = seen_batch(view, asked.night, as_of=asked.moment(view.pipeline))
+        if seen is None or seen.input_batch is None:
+            return Answered(Health(status="nothing", detail=trust.reason), [(trust, view.pipeline)])
+        query = request.query_params.multi_items()
+        wanted = asked if asked.columns else asked.model_copy(update={"columns": "*"})
+        question = read_question(view.pipeline, wanted, [pair for pair in query if pair[0] != "trust"])
+        statement, parameters = compose(
+            view.pipeline, _whole(question), batch=seen.batch, input_batch=seen.input_batch, capped=False
+        )
+        line = "; ".join(trust_words(trust, view.pipeline))
+        comment = f"# {line}\r\n".encode() if form == "csv" and request.query_params.get("trust") == "yes" else b""
+        name = f"{view.pipeline.name}-{view.pipeline.calendar.label(seen.interval).replace(':', '')}-batch-{seen.batch}.{form}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Overnight-Batch-Rows": str(seen.rows)}
+        found.append((Copy(edge.reader, statement, parameters, form=form), headers, comment))
+        return Answered(Health(status="ok"), [(trust, view.pipeline)])
+
+    plain = edge.answer(request, prepare, pipeline=pipeline)
+    if not found:
+        return problem(request, 404, "Readers see no predictions here, so there is nothing to export.")
+    if not _places.acquire(blocking=False):
+        return problem(request, 429, f"{AT_ONCE} exports are running already; try again soon.", headers={"Retry-After": "5"})
+    copy, headers, comment = found[0]
+    kept = {name: plain.headers[name] for name in ("etag", "overnight-trust", "cache-control", "vary") if name in plain.headers}
+    return StreamingResponse(_stream(copy, comment), media_type=TYPES[form], headers={**kept, **headers})
+
+
+def _whole(question: Question) -> Question:
+    return Question(question.columns, question.filters, sort=question.sort, descending=question.descending)
+
+
+async def _stream(copy: Copy, comment: bytes) -> AsyncIterator[bytes]:
+    """Hands blocks from the copying thread to the event loop; when the reader goes away, ends the work in Postgres."""
+    blocks: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=3)
+    gone = threading.Event()
+    threading.Thread(target=_fill, args=(copy, blocks, gone), name="export", daemon=True).start()
+    try:
+        if comment:
+            yield comment
+        while (block := await asyncio.to_thread(_take, blocks, gone)) is not None:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+    finally:
+        gone.set()
+        threading.Thread(target=copy.cancel, name="cancel export", daemon=True).start()
+
+
+def _fill(copy: Copy, blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event) -> None:
+    last: Exception | None = None
+    try:
+        for block in copy.blocks():
+            if not _put(blocks, block, gone):
+                return
+    except OvernightError as error:
+        last = error
+    finally:
+        _places.release()
+        _put(blocks, last, gone)
+
+
+def _take(blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event) -> bytes | Exception | None:
+    """The next block; None at the end, and when the reader has gone while this waited."""
+    while not gone.is_set():
+        try:
+            return blocks.get(timeout=0.2)
+        except queue.Empty:
+            continue
+    return None
+
+
+def _put(blocks: "queue.Queue[Any]", block: Any, gone: threading.Event) -> bool:
+    """False when nobody takes blocks any more."""
+    while not gone.is_set():
+        try:
+            blocks.put(block, timeout=0.2)
+            return True
+        except queue.Full:
+            continue
+    return False
