@@ -66,11 +66,16 @@ def decide_promotion(
     dummy: float | None,
     at_least: float | None = None,
     gain: float = 0.0,
+    relative: float = 0.0,
+    certain: bool = False,
+    interval: tuple[float, float] | None = None,
 ) -> Decision:
     """Whether the challenger becomes champion; all three figures are measured on the same held-out rows.
 
     A challenger must beat the dummy, meet the absolute limit, and be better than the champion by at least `gain`
-    (equal is enough when gain is 0, so a fresher model of the same quality wins). A metric that the held-out rows
+    (equal is enough when gain is 0, so a fresher model of the same quality wins), or by `relative` times the champion's
+    figure where that is more. With `certain`, the low end of `interval`, the paired bootstrap interval of the difference,
+    must reach it too. A metric that the held-out rows
     cannot give (one class only) promotes nothing.
     """
     if challenger is None or dummy is None:
@@ -84,6 +89,9 @@ def decide_promotion(
         return Decision(False, f"{metric} {challenger:.4f} is {side} the limit {at_least:g}")
     if champion is None:
         return Decision(True, f"{metric} {challenger:.4f} against the dummy's {dummy:.4f}; there was no champion")
-    difference = sign * (challenger - champion)
-    verdict = f"{metric} {challenger:.4f} against the champion's {champion:.4f}, gain {difference:+.4f}, asked {gain:+g}"
-    return Decision(difference >= gain, verdict)
+    difference, asked = sign * (challenger - champion), max(gain, relative * abs(champion)) if relative else gain
+    verdict = f"{metric} {challenger:.4f} against the champion's {champion:.4f}, gain {difference:+.4f}, asked {asked:+g}"
+    if interval is not None:
+        verdict += f" (95% between {interval[0]:+.4f} and {interval[1]:+.4f})"
+    sure = not certain or (interval is not None and interval[0] >= asked)
+    return Decision(difference >= asked and sure, verdict)

@@ -10,8 +10,10 @@ from store.models import ModelVersion
 from store.publications import Published
 from tasks.context import Night
 from tasks.estimators import SEED, estimator_path, metric_of
+from tasks.evidence import curves, importance, slices
 from tasks.learning import Lesson
 from tasks.metrics import Prior
+from tasks.predictions import Said
 
 HOW = (
     "The figures are those of a twin: the same recipe and seed, fitted on the nights before the held-out ones and asked "
@@ -22,40 +24,52 @@ HOW = (
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The figures of a trial. `whole` is the challenger on every held-out row; `challenger`, `champion_figures` and
-    `dummy` are on the `rows` that decide, which the champion has not seen either;
-    `prior` is what the dummy knows after the whole window, for realised quality."""
+    """What a trial showed. `held` is the challenger on every held-out row; `compared`, `champion_said` and `dummy` are on the
+    rows that decide, which the champion has not seen either; `prior` is what the dummy knows after the whole window, for
+    realised quality; `interval` and `difference` are of the deciding metric, the latter against the champion."""
 
     twin: Any
-    whole: Mapping[str, float]
-    whole_dummy: Mapping[str, float]
-    champion: ModelVersion | None
-    champion_figures: Mapping[str, float] | None
-    challenger: Mapping[str, float]
+    held: Said
+    held_dummy: Mapping[str, float]
+    compared: Said
     dummy: Mapping[str, float]
+    champion: ModelVersion | None
+    champion_said: Said | None
     prior: Prior
-    rows: int
     note: str
+    interval: tuple[float, float] | None = None
+    difference: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "rows": self.rows,
-            "challenger": dict(self.challenger),
-            "champion": dict(self.champion_figures) if self.champion_figures else None,
+            "rows": len(self.compared),
+            "challenger": self.compared.figures(),
+            "champion": self.champion_said.figures() if self.champion_said else None,
             "champion_version": self.champion.version if self.champion else None,
             "dummy": dict(self.dummy),
-            "held_out": dict(self.whole),
-            "held_out_dummy": dict(self.whole_dummy),
+            "held_out": self.held.figures(),
+            "held_out_dummy": dict(self.held_dummy),
+            "interval": self.interval,
+            "difference": self.difference,
             "prior": self.prior.to_json(),
             "note": self.note,
         }
 
 
 def write_card(
-    night: Night, lesson: Lesson, trial: Trial, decision: Decision, *, model: Any, threads: int, began: float
+    night: Night,
+    lesson: Lesson,
+    trial: Trial,
+    decision: Decision,
+    *,
+    metrics: Mapping[str, Any],
+    hints: Mapping[str, float],
+    model: Any,
+    threads: int,
+    began: float,
 ) -> dict[str, Any]:
-    """The card as JSON; docs/decisions/0005-models.md says what each part means."""
-    cut = len(lesson.nights) - lesson.held_out
+    """The card as JSON; docs/decisions/0005-models.md says what each part means. Everything in it is of held-out rows."""
+    cut, metric, shown = len(lesson.nights) - lesson.held_out, metric_of(night.pipeline), lesson.features[lesson.held]
     return {
         "question": night.pipeline.title,
         "recipe": {
@@ -65,13 +79,17 @@ def write_card(
         "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
         "measured": {
             "how": HOW,
-            "metric": metric_of(night.pipeline),
+            "metric": metric,
             "fitted_on": {**_span(night, lesson.nights[:cut]), "rows": int((~lesson.held).sum())},
             "held_out": {**_span(night, lesson.nights[cut:]), "rows": int(lesson.held.sum())},
-            "compared_on_rows": trial.rows,
+            "compared_on_rows": len(trial.compared),
             "note": trial.note,
         },
-        "metrics": trial.to_json(),
+        "metrics": metrics,
+        "importance": importance(trial.twin, shown, trial.held, metric),
+        "slices": slices(shown, trial.held, metric),
+        "curves": curves(trial.held),
+        "almost_the_answer_alone": dict(hints),
         "decision": {"promoted": decision.yes, "why": decision.why},
         "seconds": round(monotonic() - began, 3),
         "threads": threads,

@@ -31,13 +31,15 @@ from tasks.artifacts import libraries_here, pack
 from tasks.cards import Trial, write_card
 from tasks.context import Night
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
+from tasks.evidence import interval
 from tasks.features import feature_columns, hook_hash, load_hook
+from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson, read_rows
 from tasks.metrics import measure_prior, prior_of
 from tasks.models import read_model, same_question
-from tasks.predictions import judge
+from tasks.predictions import Said, judge
 
-CODE = ("train", "learning", "features", "encoding", "estimators", "frames")  # what decides which model comes out
+CODE = ("train", "learning", "features", "encoding", "estimators", "frames", "leaks")  # what decides which model comes out
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,16 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
     began = monotonic()
     with threads(night.settings, rows=lesson.rows) as count:
         trial = _judge(night, ground, lesson)
-        decision = _decide_promotion(night, trial)
+        hints = find_leaks(night, lesson, trial)
+        refusal = refuse_leaks(night, hints, has_champion=ground.champion is not None)
+        if refusal:
+            return StageReport(Stage.TRAIN, StageState.SKIPPED, refusal, rows_in=lesson.rows, fingerprint=ground.fingerprint)
+        decision, metrics = _decide_promotion(night, trial), trial.to_json()
         model = fit_model(lesson.features, lesson.answers, pipeline=night.pipeline, settings=night.settings)
-        card = write_card(night, lesson, trial, decision, model=model, threads=count, began=began)
-    return _save(night, ground, lesson, trial, decision, due=due, model=model, card=card)
+        card = write_card(
+            night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, threads=count, began=began
+        )  # fmt: skip
+    return _save(night, ground, lesson, decision, metrics=metrics, due=due, model=model, card=card)
 
 
 def _judge(night: Night, ground: Ground, lesson: Lesson) -> Trial:
@@ -138,50 +146,53 @@ def _judge(night: Night, ground: Ground, lesson: Lesson) -> Trial:
     pipeline, fit, held = night.pipeline, ~lesson.held, lesson.held
     twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=pipeline, settings=night.settings)
     known, prior = prior_of(lesson.answers[fit], pipeline.target.task), prior_of(lesson.answers, pipeline.target.task)
-    whole = judge(twin, lesson.features[held], lesson.answers[held], pipeline)
-    dummy = measure_prior(lesson.answers[held], known)
-    champion, figures, note = _judge_champion(night, ground.champion, lesson)
-    if figures is None or champion is None:
-        return Trial(twin, whole, dummy, champion, None, whole, dummy, prior, int(held.sum()), note)
-    shared = held & lesson.since(champion.trained_until)
+    said = judge(twin, lesson.features[held], lesson.answers[held], pipeline)
+    dummy = measure_prior(said.answers, known)
+    champion, note = _judge_champion(night, ground.champion, lesson)
+    metric = metric_of(pipeline)
+    certain = interval(said, metric)
+    if champion is None:
+        return Trial(twin, said, dummy, said, dummy, ground.champion, None, prior, note, certain)
+    compared = said.only(lesson.since(ground.champion.trained_until)[held]) if ground.champion else said
     return Trial(
-        twin, whole, dummy, champion, figures,
-        judge(twin, lesson.features[shared], lesson.answers[shared], pipeline),
-        measure_prior(lesson.answers[shared], known), prior, int(shared.sum()), note,
+        twin, said, dummy, compared, measure_prior(compared.answers, known), ground.champion, champion, prior, note, certain,
+        interval(compared, metric, other=champion),
     )  # fmt: skip
 
 
-def _judge_champion(
-    night: Night, champion: ModelVersion | None, lesson: Lesson
-) -> tuple[ModelVersion | None, dict[str, float] | None, str]:
+def _judge_champion(night: Night, champion: ModelVersion | None, lesson: Lesson) -> tuple[Said | None, str]:
+    """What the champion says of the held-out rows that it has not learned from, or None, and which it was."""
     if champion is None:
-        return None, None, "there was no champion"
+        return None, "there was no champion"
     name = f"version {champion.version}"
     if not same_question(champion, night.pipeline):
-        return champion, None, f"the champion, {name}, answers another question, so it was not compared"
+        return None, f"the champion, {name}, answers another question, so it was not compared"
     unseen = lesson.held & lesson.since(champion.trained_until)
     if not unseen.any():
-        return champion, None, f"the champion, {name}, learned from every held-out night, so it was not compared"
+        return None, f"the champion, {name}, learned from every held-out night, so it was not compared"
     try:
         with transaction(night.engine) as connection:
             loaded = read_model(night, champion, load_artifact(connection, champion.id))
             nights = lesson.nights[int(lesson.place[unseen].min()) :]
             rows, answers, _ = read_rows(night, connection, nights, loaded.columns, share=lesson.share)
     except EnvironmentRefused as refusal:
-        return champion, None, f"the champion could not be judged: {refusal.what}"
-    figures = judge(loaded.estimator, loaded.prepare(rows), answers, night.pipeline)
-    return champion, figures, f"{name} was judged on the {int(unseen.sum()):,} held-out rows that it had not learned from"
+        return None, f"the champion could not be judged: {refusal.what}"
+    said = judge(loaded.estimator, loaded.prepare(rows), answers, night.pipeline)
+    return said, f"{name} was judged on the {len(said):,} held-out rows that it had not learned from"
 
 
 def _decide_promotion(night: Night, trial: Trial) -> Decision:
     metric, promote = metric_of(night.pipeline), night.pipeline.model.promote
     return decide_promotion(
         metric=metric,
-        challenger=trial.challenger.get(metric),
-        champion=trial.champion_figures.get(metric) if trial.champion_figures else None,
+        challenger=trial.compared.figure(metric),
+        champion=trial.champion_said.figure(metric) if trial.champion_said else None,
         dummy=trial.dummy.get(metric),
         at_least=promote.at_least,
         gain=promote.gain,
+        relative=promote.relative,
+        certain=promote.certain,
+        interval=trial.difference,
     )
 
 
@@ -189,15 +200,14 @@ def _save(
     night: Night,
     ground: Ground,
     lesson: Lesson,
-    trial: Trial,
     decision: Decision,
     *,
+    metrics: dict[str, Any],
     due: Decision,
     model: Any,
     card: dict[str, Any],
 ) -> StageReport:
     artifact = pack(model)
-    metrics = trial.to_json()
     with transaction(night.engine) as connection:
         version = save_model(
             connection, night.run, trained_from=lesson.nights[0].interval.start, trained_until=lesson.nights[-1].interval.end,

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.errors import DefinitionError
+from domain.errors import DefinitionError, LeakRefused
 from domain.words import StageState
 from infra.settings import Settings
 from tests.tasks.nightshift import Nightshift, shop_rows
@@ -185,3 +185,39 @@ def test_a_hook_that_is_not_there_is_a_sentence(shift: Nightshift) -> None:
     shift.take_all("2024-01-01", "2024-01-02")
     with pytest.raises(DefinitionError, match="names no file of this folder"):
         shift.take("2024-01-03")
+
+
+def test_a_planted_leak_is_named_and_refused_until_it_is_confirmed(shift: Nightshift) -> None:
+    shift.make_rows = lambda day: [{**row, "price": row["left_over"] * 0.1 - 3} for row in shop_rows(day)]
+    shift.take_all("2024-01-01", "2024-01-02")
+    with pytest.raises(LeakRefused, match="the feature 'price' alone tells left_over almost perfectly"):
+        shift.take("2024-01-03")
+    shift.rewrite("numeric: [stock, price]", "numeric: [stock, price], confirmed: [price]")
+    said = shift.take("2024-01-03")
+    assert said["train"].detail["promoted"]
+    (line,) = shift.query("SELECT card->'almost_the_answer_alone' AS hints FROM overnight.model")
+    assert line.hints["price"] > 0.99
+
+
+def test_a_leak_that_appears_later_leaves_the_champion_in_place(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    shift.make_rows = lambda day: [{**row, "price": row["left_over"] * 0.1 - 3} for row in shop_rows(day)]
+    for day in ("2024-01-04", "2024-01-05", "2024-01-06"):
+        shift.take(day)
+    shift.rewrite("holdout: 1 day", "holdout: 1 day, window: 3 days")
+    said = shift.take("2024-01-07")
+    assert (said["train"].state, said["score"].state) == (StageState.SKIPPED, StageState.DONE)
+    assert "'price' alone tells left_over almost perfectly" in said["train"].reason
+
+
+def test_the_card_shows_what_the_model_leans_on_and_where_it_differs(shift: Nightshift) -> None:
+    shift.take_all(*THREE)
+    (line,) = shift.query("SELECT card, metrics FROM overnight.model")
+    leading = [one["feature"] for one in line.card["importance"][:2]]
+    assert set(leading) == {"stock", "region"}
+    assert {one["value"] for one in line.card["slices"]} == {"north", "south", "east"}
+    assert sum(group["rows"] for group in line.card["curves"]["calibration"]) == 120
+    low, high = line.metrics["interval"]
+    assert low < line.metrics["challenger"]["roc_auc"] < high
+    assert line.card["measured"]["fitted_on"]["nights"] == ["2024-01-01"]
+    assert line.card["measured"]["held_out"]["nights"] == ["2024-01-02"]

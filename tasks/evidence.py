@@ -1,0 +1,198 @@
+"""What a card shows beside its figures: how sure they are, where they differ, what the model leans on, and curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from domain.promotion import HIGHER_IS_BETTER
+from domain.words import Task
+from tasks.predictions import Said, rank_auc
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, Any]
+
+RESAMPLES, RESAMPLED_ROWS = 200, 20_000
+SHUFFLES, SHUFFLED_ROWS = 3, 3_000
+SLICES, SLICE_ROWS, POINTS = 5, 30, 20
+
+
+def interval(said: Said, metric: str, *, other: Said | None = None) -> tuple[float, float] | None:
+    """The middle 95% of a metric over bootstrap samples of the rows (Efron's percentile interval); with `other`, of the
+    difference on the same samples, positive when `said` is better. None when most samples cannot give the metric."""
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    size = min(len(said), RESAMPLED_ROWS)
+    found: list[float] = []
+    for _ in range(RESAMPLES):
+        rows = chance.integers(0, len(said), size)
+        value = said.only(rows).figure(metric)
+        against = other.only(rows).figure(metric) if other is not None else 0.0
+        if value is not None and against is not None:
+            sign = 1.0 if other is None or HIGHER_IS_BETTER[metric] else -1.0
+            found.append(sign * (value - against))
+    if len(found) < RESAMPLES / 2:
+        return None
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def importance(model: Any, frame: "pd.DataFrame", said: Said, metric: str) -> list[dict[str, Any]]:
+    """How much worse the metric gets when one feature's values are shuffled among the rows (Breiman's permutation importance,
+    as sklearn.inspection measures it), the most important first."""
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    rows = chance.permutation(len(said))[:SHUFFLED_ROWS]
+    frame, base, answers = frame.iloc[rows], said.only(rows).figure(metric), said.answers[rows]
+    if base is None:
+        return []
+    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
+    lines = []
+    for name in frame.columns:
+        losses = []
+        for _ in range(SHUFFLES):
+            order = chance.permutation(len(frame))
+            shuffled = frame.assign(**{str(name): frame[name].array[order]})
+            value = _asked(model, shuffled, said, answers).figure(metric)
+            losses.append(sign * (base - value) if value is not None else 0.0)
+        lines.append({"feature": str(name), "loss": round(float(np.mean(losses)), 6), "spread": round(float(np.std(losses)), 6)})
+    return sorted(lines, key=lambda line: -float(line["loss"]))
+
+
+def _asked(model: Any, frame: "pd.DataFrame", like: Said, answers: "Array") -> Said:
+    if like.task is Task.REGRESSION:
+        return Said(answers, model.predict(frame), like.task)
+    matrix = model.predict_proba(frame)
+    return Said(answers, matrix[:, list(model.classes_).index(True)] if like.is_yes_no else matrix, like.task, like.classes)
+
+
+def slices(frame: "pd.DataFrame", said: Said, metric: str) -> list[dict[str, Any]]:
+    """The metric for the largest values of each category; small groups and those that cannot give it are left out."""
+    import pandas as pd
+
+    lines = []
+    for name in frame.columns:
+        column = frame[name]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        for value, rows in column.value_counts().head(SLICES).items():
+            if rows < SLICE_ROWS:
+                continue
+            figure = said.only((column == value).to_numpy()).figure(metric)
+            if figure is not None:
+                lines.append({"feature": str(name), "value": str(value), "rows": int(rows), metric: round(figure, 6)})
+    return lines
+
+
+def curves(said: Said) -> dict[str, Any]:
+    """What the page draws: ROC, precision-recall and calibration for yes or no; a confusion matrix for many classes;
+    residuals, and predicted against actual, for numbers."""
+    if not len(said):
+        return {}
+    if said.task is Task.REGRESSION:
+        return _number_curves(said)
+    if said.is_yes_no:
+        return _yes_no_curves(said)
+    return {"confusion": _confusion(said)}
+
+
+def _yes_no_curves(said: Said) -> dict[str, Any]:
+    import numpy as np
+    from sklearn import metrics
+
+    found: dict[str, Any] = {"calibration": _calibration(said)}
+    if 0 < said.answers.sum() < len(said):
+        false_positive, true_positive, _ = metrics.roc_curve(said.answers, said.values)
+        grid = np.linspace(0, 1, POINTS + 1)
+        found["roc"] = _points(grid, np.interp(grid, false_positive, true_positive))
+        precision, recall, _ = metrics.precision_recall_curve(said.answers, said.values)
+        found["precision_recall"] = _points(grid, np.interp(grid, recall[::-1], precision[::-1]))
+    return found
+
+
+def _points(across: "Array", up: "Array") -> list[list[float]]:
+    return [[round(float(x), 4), round(float(y), 4)] for x, y in zip(across, up, strict=True)]
+
+
+def _calibration(said: Said) -> list[dict[str, Any]]:
+    """Ten groups of equal size by predicted probability: what was said on average, and how often it came true."""
+    import numpy as np
+
+    groups = np.array_split(np.argsort(said.values, kind="stable"), min(10, len(said)))
+    return [
+        {
+            "predicted": round(float(said.values[rows].mean()), 4), "actual": round(float(said.answers[rows].mean()), 4),
+            "rows": len(rows),
+        }
+        for rows in groups
+    ]  # fmt: skip
+
+
+def _number_curves(said: Said) -> dict[str, Any]:
+    import numpy as np
+
+    residuals = said.answers - said.values
+    counts, edges = np.histogram(residuals, bins=POINTS)
+    groups = np.array_split(np.argsort(said.values, kind="stable"), min(10, len(said)))
+    return {
+        "residuals": {"edges": [round(float(edge), 6) for edge in edges], "rows": counts.tolist()},
+        "predicted_actual": [
+            [round(float(said.values[rows].mean()), 6), round(float(said.answers[rows].mean()), 6)] for rows in groups
+        ],
+    }
+
+
+def _confusion(said: Said, *, largest: int = 10) -> dict[str, Any]:
+    """Rows are the actual classes, columns the predicted ones; beyond the ten most frequent all are `(others)`."""
+    import numpy as np
+
+    guesses = np.asarray(said.classes, dtype=object)[said.values.argmax(axis=1)]
+    names, counts = np.unique(said.answers.astype(str), return_counts=True)
+    kept = [str(name) for name in names[np.argsort(-counts, kind="stable")][:largest]]
+    shown = [*kept, "(others)"]
+    places = {name: place for place, name in enumerate(kept)}
+    matrix = np.zeros((len(shown), len(shown)), dtype=int)
+    actual = [places.get(str(name), len(kept)) for name in said.answers]
+    predicted = [places.get(str(name), len(kept)) for name in guesses]
+    np.add.at(matrix, (actual, predicted), 1)
+    return {"classes": shown, "rows": matrix.tolist()}
+
+
+def alone(
+    matrix: "Array", names: Sequence[str], categories: Sequence[int], said: Said, fit: "Array", answers: "Array"
+) -> dict[str, float]:
+    """What each encoded feature is worth by itself on the rows of `said`: the area under the ROC curve for a yes/no question,
+    the rank correlation for a number, both from 0 (nothing) to 1 (the answer itself). A category counts by the mean
+    answer of its `fit` rows. `matrix` holds all rows, `fit` says which are learned from; the others are those of `said`."""
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    found: dict[str, float] = {}
+    for place, name in enumerate(names):
+        column = matrix[:, place]
+        values = _mean_answers(column, answers, fit) if place in categories else column[~fit]
+        known = np.isfinite(values)
+        if known.sum() < SLICE_ROWS or np.ptp(values[known]) == 0:
+            continue
+        if said.is_yes_no:
+            score = rank_auc(said.answers[known], values[known])
+            worth = abs(score - 0.5) * 2 if score is not None and _both(said.answers[known]) else 0.0
+        else:
+            worth = abs(float(spearmanr(values[known], said.answers[known]).statistic))
+        found[name] = worth * float(known.mean())
+    return {name: round(worth, 6) for name, worth in found.items() if np.isfinite(worth)}
+
+
+def _both(answers: "Array") -> bool:
+    return min(int(answers.sum()), len(answers) - int(answers.sum())) >= 10
+
+
+def _mean_answers(column: "Array", answers: "Array", fit: "Array") -> "Array":
+    import numpy as np
+    import pandas as pd
+
+    means: Mapping[Any, float] = pd.Series(answers[fit].astype(float)).groupby(column[fit]).mean().to_dict()
+    return np.array([means.get(value, np.nan) for value in column[~fit]])
