@@ -203,6 +203,7 @@ class Features(_Strict):
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     datetime: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = Field((), description="features that tell the answer almost alone, and may all the same")
     hook: str | None = Field(None, description="features.py:build, a function from a frame of rows to one of features")
 
     @property
@@ -213,6 +214,8 @@ class Features(_Strict):
 class Promote(_Strict):
     at_least: float | None = Field(None, description="the metric below which nothing is promoted")
     gain: float = Field(0.0, description="how much better than the champion a challenger must be")
+    relative: Share = Field(0.0, description="the same as a share of the champion's figure; the stricter of the two counts")
+    certain: bool = Field(False, description="whether the low end of the gain's 95% interval must reach it too")
 
 
 class Model(_Strict):
@@ -235,7 +238,13 @@ class Model(_Strict):
 
 
 class HoldIf(_Strict):
-    rows_change: Share | None = Field(None, description="rows against the last published night")
+    """What keeps predictions from readers until somebody looks: limits against the last published night."""
+
+    rows_change: Annotated[float, BeforeValidator(_share), Field(ge=0)] | None = Field(
+        None, description="rows more or fewer, as a share; 150% and more are possible"
+    )
+    flips: Share | None = Field(None, description="the share of keys of both nights whose prediction changed")
+    psi: float | None = Field(None, gt=0, description="population stability index of what is predicted; over 0.25 is another one")
 
 
 class Publish(_Strict):
