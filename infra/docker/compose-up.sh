@@ -1,31 +1,37 @@
 #!/bin/sh
-# From a checkout to a running stack: secrets, image, data, containers. `make compose-up` calls it; safe to repeat.
-# OVERNIGHT_BASE names another base image, POSTGRES_IMAGE another Postgres; see docker-compose.yml for the rest.
+# From a checkout to a running stack: secrets, image, data, containers. `make compose-up` calls it; safe to repeat, and
+# after `git pull` it is the upgrade. OVERNIGHT_BASE names another base image, POSTGRES_IMAGE another Postgres;
+# docker-compose.yml has the rest.
 set -eu
 cd "$(dirname "$0")/../.."
-: "${COMPOSE:=docker-compose}"
-export OVERNIGHT_IMAGE="${OVERNIGHT_IMAGE:-overnight:latest}"
-overnight=.venv/bin/overnight
+: "${COMPOSE:=docker-compose}" "${OVERNIGHT_IMAGE:=overnight:latest}"
+: "${OVERNIGHT_SECRETS:=./.overnight/secrets}" "${OVERNIGHT_DATA:=./.overnight/data}"
+export OVERNIGHT_IMAGE OVERNIGHT_SECRETS OVERNIGHT_DATA
 
-.venv/bin/python infra/docker/make_secrets.py .overnight/secrets
-if [ -n "${OVERNIGHT_BASE:-}" ]; then
-    $overnight image build --base "$OVERNIGHT_BASE" >/dev/null
-else
-    $overnight image build >/dev/null
-fi
+health() {
+    for id in $($COMPOSE ps -q); do
+        docker inspect --format '{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}' "$id"
+    done
+}
+
+.venv/bin/python infra/docker/make_secrets.py "$OVERNIGHT_SECRETS"
+.venv/bin/overnight image build --tag "$OVERNIGHT_IMAGE" ${OVERNIGHT_BASE:+--base "$OVERNIGHT_BASE"} >/dev/null
 OVERNIGHT_IMAGE_DIGEST=$(docker image inspect --format '{{.Id}}' "$OVERNIGHT_IMAGE")
 export OVERNIGHT_IMAGE_DIGEST
-.venv/bin/python -c 'from pathlib import Path; from infra.airline import drop_flights; drop_flights(Path(".overnight/data/flights"))'
-chmod -R go+rX .overnight/data
+.venv/bin/python -c 'import sys; from pathlib import Path; from infra.airline import drop_flights; drop_flights(Path(sys.argv[1]))' \
+    "$OVERNIGHT_DATA/flights"
+chmod -R go+rX "$OVERNIGHT_DATA"
 $COMPOSE up -d --remove-orphans
 waited=0
-until [ -z "$(docker ps --quiet --filter label=com.docker.compose.project.working_dir="$PWD" --filter health=starting)" ]; do
-    if [ $waited -ge 180 ]; then echo "not all parts are healthy after three minutes. Try: $COMPOSE ps" >&2; exit 1; fi
+while health | grep -Eq 'starting|restarting|unhealthy'; do
+    if [ $waited -ge 240 ]; then
+        echo "not everything is healthy after four minutes. Try: $COMPOSE logs" >&2
+        health >&2
+        exit 1
+    fi
     sleep 2
     waited=$((waited + 2))
 done
-unhealthy=$(docker ps --filter label=com.docker.compose.project.working_dir="$PWD" --filter health=unhealthy --format '{{.Names}}')
-if [ -n "$unhealthy" ]; then echo "not healthy: $unhealthy. Try: $COMPOSE logs" >&2; exit 1; fi
 echo "Morning page  http://127.0.0.1:${WEB_PORT:-8500}"
 echo "Prefect       http://127.0.0.1:${PREFECT_PORT:-4200}"
 echo "A night       $COMPOSE exec worker overnight trigger flights --interval 2013-01-01"
