@@ -42,7 +42,7 @@ CASES: list[tuple[str, Change | None, str, int, str]] = [
 def test_a_bad_night_ends_in_a_sentence_and_readers_keep_the_last_good_one(
     published: Home, write_day: Callable[..., Path], change: Change | None, state: str, code: int, word: str
 ) -> None:
-    before = [line for line in _batches(published) if line["published"]]
+    before = published.publications()
     path = write_day(NIGHT, change=change)
     if change is None:
         path.unlink()
@@ -53,13 +53,7 @@ def test_a_bad_night_ends_in_a_sentence_and_readers_keep_the_last_good_one(
     assert word in said.json["reason"]
     rows = said.json["rows"]
     assert rows["read"] == rows["landed"] + rows["rejected"]
-    assert [line for line in _batches(published) if line["published"]] == before
-
-
-def _batches(home: Home) -> list[dict[str, object]]:
-    import json
-
-    return [json.loads(line) for line in home.say("batches", "shops", "--json").out.splitlines()]
+    assert published.publications() == before
 
 
 def test_five_percent_unreadable_cells_are_set_aside_and_the_rest_flows(published: Home, write_day: Callable[..., Path]) -> None:
