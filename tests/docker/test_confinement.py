@@ -18,7 +18,7 @@ from domain.pipeline import Limits
 from infra.containers import Ending, Work, identify_image, run_container, sweep_containers
 from tasks.runners import explain
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
 ROOT = Path(__file__).parents[2]
 LEDGER = f"test-{uuid.uuid4().hex[:8]}"
 SECRET = "a-password-that-nobody-sees"

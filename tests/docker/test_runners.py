@@ -21,7 +21,7 @@ from store.pipelines import register
 from tasks.night import StageCall, take_night
 from tasks.runners import perform_in_container, runner_for
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
 
 
@@ -115,7 +115,6 @@ def test_a_stage_that_needs_more_memory_than_its_limit_fails_with_the_limit_to_r
     assert content_hashes(writer, "shops") == []
 
 
-@pytest.mark.slow
 def test_a_night_whose_containers_are_killed_stage_by_stage_ends_like_any_other(
     shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine,
     docker_engine: Any,
