@@ -1,18 +1,27 @@
 """`publish`: moves the pointers to what this run made, in one transaction, and says from where to where."""
 
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain.diff import decide_hold
 from domain.report import StageReport
-from domain.words import Stage, StageState
-from store.batches import load_batch
+from domain.words import BatchKind, Stage, StageState
+from store.batches import Batch, load_batch
 from store.engine import transaction
 from store.publications import publish as move_pointers
+from store.publications import published_batches
 from store.runs import load_run
 from tasks.context import Night
+from tasks.diff import diff_night
+from tasks.holding import is_released, standing_hold
 
 
 def publish(night: Night) -> StageReport:
     """Publishes the run's input batch and, when a model was allowed to score it, its predictions.
 
-    Nothing moves when readers already see these batches: the report is then `reused`.
+    Nothing moves when readers already see these batches: the report is then `reused`. Held when an operator holds the
+    night, or when the predictions differ from the last published night's by more than `publish.hold_if` allows.
     """
     who = "overnight"
     with transaction(night.engine) as connection:
@@ -20,9 +29,15 @@ def publish(night: Night) -> StageReport:
         assert run.input_batch is not None
         landed = load_batch(connection, run.input_batch)
         predicted = load_batch(connection, run.prediction_batch) if run.prediction_batch else None
+        diff, held = compare(connection, night, landed, predicted)
+        if held:
+            return StageReport(
+                Stage.PUBLISH, StageState.HELD, held, landed.rows,
+                detail={"input_batch": landed.id, "prediction_batch": run.prediction_batch, "moves": 0, "diff": diff},
+            )  # fmt: skip
         moves = move_pointers(connection, run.id, who=who, why=f"run {run.id}")
     number = (predicted or landed).id
-    detail = {"input_batch": landed.id, "prediction_batch": predicted.id if predicted else None, "moves": moves}
+    detail = {"input_batch": landed.id, "prediction_batch": predicted.id if predicted else None, "moves": moves, "diff": diff}
     if moves == 0:
         reason = f"nothing to do: same input, contract, code and model as batch {number}, which readers see"
         return StageReport(Stage.PUBLISH, StageState.REUSED, reason, rows_in=landed.rows, detail=detail)
@@ -31,3 +46,20 @@ def publish(night: Night) -> StageReport:
         return StageReport(Stage.PUBLISH, StageState.DONE, reason, landed.rows, landed.rows, detail=detail)
     reason = f"batch {number} published: {predicted.rows:,} predictions"
     return StageReport(Stage.PUBLISH, StageState.DONE, reason, predicted.rows, predicted.rows, detail=detail)
+
+
+def compare(
+    connection: sa.Connection, night: Night, landed: Batch, predicted: Batch | None
+) -> tuple[dict[str, Any] | None, str | None]:
+    """How tonight differs from the last published night, and the sentence that holds it, if any. Predictions that readers
+    see already, and a night that an operator has released, are compared and not held."""
+    name, interval = night.pipeline.name, night.interval
+    held = standing_hold(connection, name, interval)
+    if predicted is None:
+        return None, held
+    diff = diff_night(connection, night.pipeline, predicted)
+    if diff is None:
+        return None, held
+    seen = published_batches(connection, name, BatchKind.PREDICTION, start=interval.start, end=interval.end)
+    free = is_released(connection, name, interval, input_batch=landed.id) or predicted.id in {each.batch for each in seen}
+    return diff.to_json(), held or (None if free else decide_hold(diff, night.pipeline.publish.hold_if))

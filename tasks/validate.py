@@ -16,7 +16,7 @@ from tasks.context import Night
 from tasks.expectations.audit import Audited, Findings, judge
 from tasks.expectations.findings import Finding
 from tasks.expectations.rejects import set_aside
-from tasks.expectations.sentences import failure_of, limit_of, row_sentence, table_sentence
+from tasks.expectations.sentences import failure_of, limit_of, row_sentence, sealed_sentence, table_sentence
 from tasks.expectations.suite import Rule, read_suite
 
 
@@ -107,8 +107,10 @@ def _judgement(finding: Finding, *, share: float | None, stays: bool) -> tuple[R
     sentence = row_sentence(rule, unexpected=finding.unexpected or 0, judged=finding.judged or 0, mostly=share)
     if not finding.unexpected:
         return "passed", sentence
-    if not finding.success or stays:
+    if not finding.success:
         return "failed", sentence
+    if stays:
+        return "failed", sealed_sentence(rule, unexpected=finding.unexpected, judged=finding.judged or 0, mostly=share)
     return "rejects" if rule.severity is Severity.CRITICAL else "passed", sentence
 
 

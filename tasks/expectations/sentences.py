@@ -67,6 +67,12 @@ def row_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) -> 
     return f"{share} {subject}, limit {limit_of(rule, mostly=mostly)}"
 
 
+def sealed_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) -> str:
+    """The same for a sealed batch, in which failing rows stay however few they are."""
+    said = row_sentence(rule, unexpected=unexpected, judged=judged, mostly=mostly).rpartition(", limit ")[0]
+    return f"{said}, and a sealed batch cannot set them aside"
+
+
 def table_sentence(rule: Rule, *, observed: Any) -> str:
     """`the mean of distance is 812.3, limit 900 to 1,200`."""
     words = {"column": ", ".join(rule.columns), "name": rule.name, "observed": _listed(observed)}
