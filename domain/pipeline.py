@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from domain.drift import SHIFTED
 from domain.fingerprint import fingerprint
 from domain.interval import Calendar
 from domain.target import Rule, parse_rule
@@ -21,7 +22,7 @@ OWN_COLUMNS = frozenset(
      "published_at", "verdict", "hindsight", "actual", "input_key", "input_batch"}
 )  # fmt: skip
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
-_RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None}
+_RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None, "on drift": None}
 
 
 def _share(value: object) -> object:
@@ -224,7 +225,8 @@ class Model(_Strict):
     estimator: str = Field("sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class")
     params: Mapping[str, Any] = Field(default_factory=dict, description="its arguments")
     window: Days = Field(timedelta(days=60), description="how far back it learns from")
-    retrain: Literal["nightly", "daily", "weekly", "monthly", "never"] = "weekly"
+    retrain: Literal["nightly", "daily", "weekly", "monthly", "never", "on drift"] = "weekly"
+    retrain_at_psi: float | None = Field(None, gt=0, description="the predictions' drift that makes it train before it is due")
     metric: Literal["roc_auc", "log_loss", "accuracy", "f1", "rmse", "mae", "r2"] = "roc_auc"
     holdout: Days = Field(timedelta(days=7), description="the newest part of the window, kept for judging")
     min_intervals: int = Field(3, ge=2, description="published nights needed before the first model")
@@ -235,6 +237,11 @@ class Model(_Strict):
     def retrain_after(self) -> timedelta | None:
         days = _RETRAIN[self.retrain]
         return None if days is None else timedelta(days=days)
+
+    @property
+    def drift_limit(self) -> float | None:
+        """The population stability index of the predictions from which on it trains early; none: drift changes nothing."""
+        return self.retrain_at_psi or (SHIFTED if self.retrain == "on drift" else None)
 
 
 class HoldIf(_Strict):
@@ -277,7 +284,9 @@ class Pipeline(_Strict):
     schedule: str | None = Field(None, description="cron, in the interval's time zone; none: manual only")
     source: Source
     columns: Mapping[str, Column] = Field(min_length=1)
-    new_columns: Literal["ignore", "add", "refuse"] = "ignore"
+    new_columns: Literal["ignore", "add", "refuse"] = Field(
+        "ignore", description="what to do with columns outside the contract; add keeps their text in a column named more"
+    )
     rejects: Rejects = Rejects()
     target: Target
     features: Features
@@ -320,6 +329,8 @@ class Pipeline(_Strict):
         for name in self.columns:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", name) or name in OWN_COLUMNS:
                 raise ValueError(f"columns: {name!r} cannot be a column's name here")
+        if self.new_columns == "add" and "more" in self.columns:
+            raise ValueError("columns: 'more' is where new_columns: add keeps what is new; give the column another name")
         for name in (*self.features.columns, self.target.column):
             if name not in self.columns:
                 raise ValueError(f"features and target: {name!r} is none of the columns")

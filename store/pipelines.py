@@ -22,6 +22,7 @@ POSTGRES_TYPES = {
     "timestamp": "timestamp with time zone",
     "json": "jsonb",
 }
+MORE = "more"  # where a contract that adds new columns keeps them, as {name: text}
 _COLUMNS_OF = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -82,6 +83,8 @@ def _columns_of(connection: sa.Connection, table: str) -> dict[str, str]:
 def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
     inner = inner_schema(pipeline.name)
     wanted = {name: POSTGRES_TYPES[column.type] for name, column in pipeline.columns.items()}
+    if pipeline.new_columns == "add":
+        wanted[MORE] = "jsonb"
     existing = _columns_of(connection, f"{inner}.landed")
     if not existing:
         _execute(connection, sql.SQL(_CREATE).format(

@@ -141,7 +141,8 @@ def _check_format(texts: Any, column: Column, zone: ZoneInfo) -> Any:
     read = pc.strptime(texts, format=column.format, unit="us", error_is_null=True)
     bare = pc.replace_substring_regex(texts, r"\b0+([0-9])", r"\1")
     again = pc.replace_substring_regex(pc.strftime(read, column.format), r"\b0+([0-9])", r"\1")
-    read = pc.if_else(pc.fill_null(pc.equal(bare, again), False), read, pa.scalar(None, NAIVE))
+    same = pc.and_(pc.equal(bare, again), pc.greater_equal(pc.year(read), 1000))
+    read = pc.if_else(pc.fill_null(same, False), read, pa.scalar(None, NAIVE))
     if column.type == "date":
         return pc.cast(read, pa.date32(), safe=False)
     clock = read_clock(read, zone)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from domain.pipeline import Pipeline, Source
+from store.pipelines import MORE
 from tasks.ingest.blocks import Dialect, cut_blocks
 from tasks.ingest.cells import Marks
 from tasks.ingest.files import SourceFile
@@ -32,7 +33,8 @@ def open_file(file: SourceFile, pipeline: Pipeline, *, careful: bool) -> Iterato
     kind = pipeline.source.kind
     if kind in ("parquet", "jsonl", "http"):
         stretches = read_parquet(file, pipeline) if kind == "parquet" else read_jsonl(file, pipeline)
-        yield Opened(tuple(pipeline.columns), ",", "", stretches)
+        targets = (*pipeline.columns, MORE) if pipeline.new_columns == "add" else tuple(pipeline.columns)
+        yield Opened(targets, ",", "", stretches)
         return
     source = Source(kind="csv", path="query", nulls=(NULL,)) if kind == "sql" else pipeline.source
     with open_text(file, encoding=source.encoding) as stream:
@@ -42,11 +44,12 @@ def open_file(file: SourceFile, pipeline: Pipeline, *, careful: bool) -> Iterato
         )  # fmt: skip
         dialect = Dialect(source.delimiter, source.quote, source.comment)
         layout = Layout(header, dialect, Marks(source.decimal, source.thousands), source.nulls)
-        parser = BlockParser(layout, pipeline.columns, pipeline.interval.timezone, careful=careful)
+        zone, add = pipeline.interval.timezone, pipeline.new_columns == "add"
+        parser = BlockParser(layout, pipeline.columns, zone, careful=careful, add=add)
 
         def stretches_of_text() -> Iterator[Parsed]:
             for block in cut_blocks(stream, source=file.name, dialect=dialect, line=line):
                 yield parser.parse(block)
             stream.check_unchanged()
 
-        yield Opened(tuple(parser.columns), parser.delimiter, parser.null, stretches_of_text())
+        yield Opened(parser.targets, parser.delimiter, parser.null, stretches_of_text())

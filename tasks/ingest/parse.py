@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from domain.pipeline import Column
+from store.pipelines import MORE
 from tasks.ingest.blocks import Block, Spans, record_spans
 from tasks.ingest.cells import Marks
 from tasks.ingest.encode import encode_rows
@@ -41,7 +42,9 @@ class BlockParser:
     """Takes the blocks of one file by one contract. With `careful`, every value is written anew, so that Postgres meets no
     spelling but ours."""
 
-    def __init__(self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo, *, careful: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo, *, careful: bool = False, add: bool = False
+    ) -> None:
         self.layout, self.zone = layout, zone
         self.columns = {name: columns[name] for name in layout.header if name in columns}
         self._keys = [name for name, column in columns.items() if column.key]
@@ -49,6 +52,8 @@ class BlockParser:
         self._rewritten = frozenset(
             name for name in self.columns if careful or _spelt_otherwise(self.columns[name], layout.marks)
         )  # fmt: skip
+        self._adds = add and len(self.columns) < len(layout.header)
+        self.targets = (*self.columns, MORE) if self._adds else tuple(self.columns)
         whole = len(self.columns) == len(layout.header) and not self._rewritten
         self._as_it_came = whole and len(layout.nulls) == 1 and not set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
         self.delimiter, self.null = (layout.dialect.delimiter, layout.nulls[0]) if self._as_it_came else (",", "")
@@ -67,7 +72,7 @@ class BlockParser:
             spans, data = record_spans(block, self.layout.dialect), _BLANK.sub(b"\n", data).lstrip(b"\n")
         if read.ragged or judged.faults or (spans is not None and spans.torn.any()):
             return self._with_rejects(block, data, read, judged, spans or record_spans(block, self.layout.dialect))
-        payload = data if self._is_plain(block, data) else self._encode(self._reader.strings(block, data), judged)
+        payload = data if self._is_plain(block, data) else self._encode(self._strings(block, data), judged)
         places = spans.lines if spans is not None else np.arange(block.line, block.line + read.table.num_rows)
         return Parsed(payload, self._hashes(judged.values), places, [], judged.twice)
 
@@ -75,6 +80,12 @@ class BlockParser:
         if block.quoted or b"\r" not in block.data:
             return block
         return Block(block.source, block.line, block.data.replace(b"\r\n", b"\n"), block.quoted)
+
+    def _strings(self, block: Block, data: bytes) -> Any:
+        strings = self._reader.strings(block, data)
+        if self._adds:
+            strings = strings.append_column(MORE, pa.array(self._reader.extras(block, data), pa.string()))
+        return strings
 
     def _is_plain(self, block: Block, data: bytes) -> bool:
         """Whether Postgres reads the bytes exactly as pyarrow did."""
@@ -88,13 +99,13 @@ class BlockParser:
         for number, name in enumerate(strings.column_names):
             if name in self._rewritten:
                 strings = strings.set_column(number, name, judged.values[name].cast(pa.string()))
-        texts = {name for name, column in self.columns.items() if column.type in ("text", "json")}
+        texts = {name for name, column in self.columns.items() if column.type in ("text", "json")} | {MORE}
         kept = strings if good is None else strings.filter(pa.array(good))
         return encode_rows(kept, quote=texts, delimiter=self.delimiter, null=self.null)
 
     def _with_rejects(self, block: Block, data: bytes, read: Read, judged: Judged, spans: Spans) -> Parsed:
         records = np.delete(np.arange(read.table.num_rows + len(read.ragged)), [row[0] for row in read.ragged])
-        strings = self._reader.strings(block, data)
+        strings = self._strings(block, data)
         rejects = self._shape_rejects(read.ragged, spans, block.source)
         bad = judged.bad_rows()
         good = np.ones(read.table.num_rows, dtype=bool) if bad is None else ~bad

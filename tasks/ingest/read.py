@@ -1,5 +1,6 @@
 """Reads a block of CSV with pyarrow: every column as its type if it can be, as text where some cell of it cannot."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,12 @@ class BlockReader:
         """Every column of the contract as text, without the ragged rows."""
         return self._read(data, dict.fromkeys(self.columns, pa.string()), quoted=block.quoted, ragged=Ragged())
 
+    def extras(self, block: Block, data: bytes) -> list[str | None]:
+        """For each row, the cells of columns outside the contract as a JSON object; None where there are none."""
+        names = [name for name in self._names if name not in self.columns and "\0" not in name]
+        table = self._read(data, dict.fromkeys(names, pa.string()), quoted=block.quoted, ragged=Ragged())
+        return as_objects(names, [table[name].to_pylist() for name in names])
+
     def _doubtful(self, data: bytes) -> set[str]:
         """Columns that pyarrow would read too kindly: 0x1F as 31, or text that Postgres cannot hold."""
         found = set(self.by_cell)
@@ -109,7 +116,7 @@ class BlockReader:
                 newlines_in_values=quoted, invalid_row_handler=ragged,
             ),
             convert_options=pcsv.ConvertOptions(
-                column_types=types, include_columns=list(self.columns), null_values=list(self.layout.nulls),
+                column_types=types, include_columns=list(types), null_values=list(self.layout.nulls),
                 strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=TRUE, false_values=FALSE,
             ),
         ).combine_chunks()  # fmt: skip
@@ -131,6 +138,16 @@ def _may_hold_hex(data: bytes) -> bool:
     small = before | 0x20
     inside_word = ((small >= ord("a")) & (small <= ord("z"))) | ((before >= ord("0")) & (before <= ord("9")))
     return bool(((at < 2) | ~inside_word).any())
+
+
+def as_objects(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str | None]:
+    """Columns side by side as one JSON object a row, without the empty cells."""
+    found: list[str | None] = []
+    for cells in zip(*columns, strict=True):
+        kept = {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
+        text = json.dumps(kept, ensure_ascii=False, default=str).replace("\\u0000", "\\ufffd")
+        found.append(text if kept else None)
+    return found
 
 
 def check_utf8(block: Block) -> None:

@@ -20,7 +20,9 @@ from store.batches import (
     seal_batch,
 )
 from store.engine import transaction
+from store.pipelines import MORE
 from store.runs import point_run
+from store.sources import batch_before, count_changes
 from tasks.context import Night
 from tasks.ingest.load import Loaded, load_files
 from tasks.ingest.rejects import over_budget, sentence_of
@@ -74,14 +76,16 @@ def _reused(batch: Batch, found: _Found) -> StageReport:
 
 def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport:
     pipeline = night.pipeline
+    more = [MORE] if pipeline.new_columns == "add" else []
     batch = open_batch(
         connection, night.run, BatchKind.INPUT,
-        columns=list(pipeline.columns), fingerprint=found.fingerprint, contract_hash=pipeline.contract_fingerprint,
+        columns=[*pipeline.columns, *more], fingerprint=found.fingerprint, contract_hash=pipeline.contract_fingerprint,
         source={"files": found.taken.to_json()}, code=night.code_of("ingest"),
         image=night.settings.image_digest,
     )  # fmt: skip
     loaded = load_files(connection, batch, pipeline, found.taken.files)
     count_batch(connection, batch.id, rows=loaded.rows, rejected=loaded.rejected)
+    changes = _changes(night, connection, batch) if pipeline.source.mode == "snapshot" else None
     held = _hold_reason(night, loaded)
     if held:
         result = {"expect": "rejects_at_most", "severity": "critical", "success": False, "reason": held}
@@ -91,7 +95,18 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
         )  # fmt: skip
         seal_batch(connection, batch.id, run=night.run.id)
     point_run(connection, night.run.id, input_batch=batch.id)
-    return _report(load_batch(connection, batch.id), found, loaded, held)
+    return _report(load_batch(connection, batch.id), found, loaded, held, changes)
+
+
+def _changes(night: Night, connection: sa.Connection, batch: Batch) -> dict[str, int] | None:
+    """How a snapshot differs from the last one before it."""
+    before = batch_before(connection, night.pipeline.name, night.interval)
+    if before is None:
+        return None
+    added, gone, changed = count_changes(
+        connection, batch, before, key=night.pipeline.key, columns=list(night.pipeline.columns)
+    )  # fmt: skip
+    return {"since": before.id, "added": added, "gone": gone, "changed": changed}
 
 
 def _hold_reason(night: Night, loaded: Loaded) -> str | None:
@@ -102,8 +117,10 @@ def _hold_reason(night: Night, loaded: Loaded) -> str | None:
     return over_budget(rejected=loaded.rejected, read=loaded.read, at_most=night.pipeline.rejects.at_most, worst=worst)
 
 
-def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None) -> StageReport:
+def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None, changes: dict[str, int] | None) -> StageReport:
     notes = [*found.taken.notes, *loaded.notes]
+    if changes:
+        notes.append("{added:,} rows new, {gone:,} gone, {changed:,} changed since batch {since}".format(**changes))
     detail: dict[str, Any] = {
         "batch": batch.id,
         "files": found.taken.to_json(),
@@ -111,6 +128,7 @@ def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None) -> St
         "seconds": {"take": _round(found.seconds)} | {name: _round(value) for name, value in loaded.seconds.items()},
         "rejects": loaded.by_rule,
         "notes": notes,
+        "changes": changes,
     }
     reason = held or "; ".join(notes)
     state = StageState.HELD if held else StageState.DONE

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from domain.errors import SourceError
 from domain.pipeline import Column, Pipeline
+from store.pipelines import MORE
 from tasks.ingest.blocks import Dialect, cut_blocks
 from tasks.ingest.cells import ZONED
 from tasks.ingest.encode import encode_rows
@@ -19,6 +20,7 @@ from tasks.ingest.header import match_columns
 from tasks.ingest.judge import judge, whole
 from tasks.ingest.keys import as_key, hash_keys
 from tasks.ingest.parse import Parsed
+from tasks.ingest.read import as_objects
 from tasks.ingest.rejects import Reject, explain
 from tasks.ingest.text import open_text
 
@@ -36,11 +38,14 @@ def read_parquet(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
         raise SourceError(f"{file.name} is no whole Parquet file ({_first_line(error)})", hint="ask for the file again") from None
     with source:
         match_columns(source.schema_arrow.names, pipeline.columns, name=file.name, new_columns=pipeline.new_columns)
-        parser = TableParser(file.name, pipeline.columns, pipeline.interval.timezone)
+        parser = _parser(file, pipeline)
+        extra = [name for name in source.schema_arrow.names if name not in pipeline.columns] if parser.adds else []
         row = 1
         try:
-            for batch in source.iter_batches(_ROWS, columns=list(pipeline.columns), use_threads=False):
-                yield parser.parse(pa.table(batch), np.arange(row, row + batch.num_rows))
+            for batch in source.iter_batches(_ROWS, columns=[*pipeline.columns, *extra], use_threads=False):
+                table = pa.table(batch)
+                more = as_objects(extra, [table[name].to_pylist() for name in extra]) if extra else None
+                yield parser.parse(table.select(list(pipeline.columns)), np.arange(row, row + batch.num_rows), more)
                 row += batch.num_rows
         except (pa.ArrowInvalid, OSError) as error:
             raise SourceError(
@@ -50,8 +55,7 @@ def read_parquet(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
 
 def read_jsonl(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
     """Raises SourceError when the file is not UTF-8, or holds something else than one object a line."""
-    parser = TableParser(file.name, pipeline.columns, pipeline.interval.timezone)
-    first = True
+    parser, first = _parser(file, pipeline), True
     with open_text(file, encoding=pipeline.source.encoding) as stream:
         for block in cut_blocks(stream, source=file.name, dialect=_NO_QUOTES, line=1):
             rows, lines, rejects, seen = _objects(block.data, block.line, file)
@@ -61,10 +65,19 @@ def read_jsonl(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
             elif pipeline.new_columns == "refuse":
                 match_columns(sorted(seen | set(pipeline.columns)), pipeline.columns, name=file.name, new_columns="refuse")
             table = pa.table({name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in pipeline.columns})
-            parsed = parser.parse(table, np.array(lines, np.int64))
+            parsed = parser.parse(table, np.array(lines, np.int64), _more(rows, pipeline) if parser.adds else None)
             parsed.rejects += rejects
             yield parsed
         stream.check_unchanged()
+
+
+def _parser(file: SourceFile, pipeline: Pipeline) -> "TableParser":
+    return TableParser(file.name, pipeline.columns, pipeline.interval.timezone, adds=pipeline.new_columns == "add")
+
+
+def _more(rows: list[dict[str, Any]], pipeline: Pipeline) -> list[str | None]:
+    extras = [{name: value for name, value in row.items() if name not in pipeline.columns} for row in rows]
+    return [as_objects(list(extra), [[value] for value in extra.values()])[0] if extra else None for extra in extras]
 
 
 def _objects(data: bytes, line: int, file: SourceFile) -> tuple[list[dict[str, Any]], list[int], list[Reject], set[str]]:
@@ -118,13 +131,13 @@ def _text(value: Any) -> str | None:
 class TableParser:
     """Takes stretches of a table by one contract."""
 
-    def __init__(self, source: str, columns: Mapping[str, Column], zone: ZoneInfo) -> None:
-        self.source, self.columns, self.zone = source, columns, zone
+    def __init__(self, source: str, columns: Mapping[str, Column], zone: ZoneInfo, *, adds: bool = False) -> None:
+        self.source, self.columns, self.zone, self.adds = source, columns, zone, adds
         self._keys = [name for name, column in columns.items() if column.key]
-        self._texts = {name for name, column in columns.items() if column.type in ("text", "json")}
+        self._texts = {name for name, column in columns.items() if column.type in ("text", "json")} | {MORE}
 
-    def parse(self, table: Any, places: Any) -> Parsed:
-        """`places` gives each row's number in its source."""
+    def parse(self, table: Any, places: Any, more: list[str | None] | None = None) -> Parsed:
+        """`places` gives each row's number in its source, `more` what it holds outside the contract."""
         cells, doubtful = {}, set()
         for name, column in self.columns.items():
             cells[name], unsure = self._conform(name, whole(table[name]), column)
@@ -139,7 +152,9 @@ class TableParser:
             reason = explain(rule, name, value, self.columns[name], also=[column for _, column in problems[1:]])
             text = json.dumps(table.slice(row, 1).to_pylist()[0], default=str, ensure_ascii=False)
             rejects.append(Reject(self.source, int(places[row]), name, value, rule, reason, text))
-        values = judged.values
+        values = dict(judged.values)
+        if self.adds:
+            values[MORE] = pa.array(more or [None] * len(places), pa.string())
         bad = judged.bad_rows()
         if bad is not None:
             values, places = {name: column.filter(pa.array(~bad)) for name, column in values.items()}, places[~bad]
