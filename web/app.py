@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
-from web import api, charts, documentation, exports, health, pages, words
+from web import api, charts, documentation, exports, health, metrics, pages, words
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
@@ -47,10 +47,12 @@ def create_app(settings: Settings, *, now: Clock | None = None) -> FastAPI:
         redoc_url=None, openapi_url=None,
     )  # fmt: skip
     app.state.edge = Edge(reader, now or _utc_now, templates(), build_name())
-    for routes in (health.router, documentation.router, exports.router, api.router, pages.router):
+    for routes in (health.router, metrics.router, documentation.router, exports.router, api.router, pages.router):
         app.include_router(routes)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)
+    app.state.requests = metrics.Requests()
+    app.add_middleware(metrics.CountRequests, requests=app.state.requests)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
     app.add_middleware(SecurityHeaders)
     return app

@@ -17,6 +17,7 @@ from store.reads.trust import judge_night, trust_night
 from web.edge import Answered, NotFound, View
 from web.morning import describe_nights, figures_of, label_of, move_of, trust_of
 from web.schemas import KeyAnswer, ModelAnswer, RowsAnswer, Said, Span
+from web.words import flat
 
 HISTORY_SHOWN = 120
 
@@ -112,8 +113,22 @@ def model(view: View, number: int) -> Answered:
          "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
          "trust": trust_of(view.one.trust)}
     )  # fmt: skip
-    card = {part: content for part, content in line["card"].items() if part != "metrics"}  # which the figures repeat
-    return Answered(body, [(view.one.trust, pipeline)], page={"measured": measured(line["metrics"]), "card": card})
+    plain, tables = read_card(line["card"])
+    page = {"measured": measured(line["metrics"]), "card": plain, "tables": tables}
+    return Answered(body, [(view.one.trust, pipeline)], page=page)
+
+
+def read_card(card: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Mapping[str, Any]]]]:
+    """A card's single values, and its lists of records as tables by name. The API has the rest: points of curves, and the
+    figures, which the page shows beside the champion's."""
+    tables: dict[str, list[Mapping[str, Any]]] = {}
+    plain: dict[str, Any] = {}
+    for name, value in flat({part: content for part, content in card.items() if part != "metrics"}).items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            tables[name] = value[:40]
+        elif not (isinstance(value, list) and value and isinstance(value[0], list)):
+            plain[name] = value
+    return plain, tables
 
 
 def measured(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

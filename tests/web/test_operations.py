@@ -1,0 +1,78 @@
+"""What whoever operates the web relies on: metrics that alert, plans that use indexes, a pool that survives a restart."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+from bookkeeping import Ledger
+from fastapi.testclient import TestClient
+
+from infra.settings import Settings
+from store.reads.connection import Reader
+from store.reads.rows import Filter, Question, compose
+from web.app import open_reader
+
+
+def test_metrics_tell_how_each_pipeline_stands(published: Ledger, client: TestClient, clock: Callable) -> None:
+    clock.now = datetime(2024, 1, 6, 7, 0, tzinfo=UTC)
+    client.get("/p/shops/rows")
+    client.get("/p/shops/nonsense")
+    text = client.get("/metrics").text
+    for line in (
+        'overnight_late{pipeline="shops"} 1',
+        'overnight_late_seconds{pipeline="shops"} 3600',
+        'overnight_published_rows{pipeline="shops"} 66',
+        'overnight_night_state{pipeline="shops",state="missing"} 1',
+        'overnight_web_answers_total{route="/p/{pipeline}/rows",status="200"} 1',
+        'overnight_web_answers_total{route="/p/{pipeline}/{interval}",status="404"} 1',
+        "overnight_database_up 1",
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_pool_whose_sessions_were_ended_answers_the_next_question(published: Ledger, client: TestClient, database: str) -> None:
+    assert client.get("/p/shops").status_code == 200
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'overnight web'")
+    connection.close()
+    assert client.get("/p/shops").status_code == 200
+
+
+@pytest.fixture
+def reader(settings: Settings, published: Ledger) -> Iterator[Reader]:
+    reader = open_reader(settings)
+    reader.open()
+    yield reader
+    reader.close()
+
+
+QUESTIONS = [
+    Question(("shop", "probability")),
+    Question(("shop", "probability"), after="WyJzMDAwMDAzIl0"),
+    Question(("shop",), (Filter("shop", "eq", "s000003"),)),
+    Question(("shop",), (Filter("shop", "eq", "'; DROP TABLE x"),)),
+    Question(("shop",), descending=True, sort="shop"),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_pages_by_key_are_read_through_the_key_s_index_of_two_tables_alone(
+    ledger: Ledger, reader: Reader, question: Question
+) -> None:
+    for number in range(5, 12):
+        ledger.publish(f"2024-01-{number:02d}", model=1, rows=3000)
+    pipeline = ledger.definition.pipeline
+    newest = b"SELECT max(batch) AS batch, max(input_batch) AS input FROM reading.published"
+    seen = reader.ask(lambda c: c.execute(newest).fetchone())
+    assert seen is not None
+    statement, parameters = compose(pipeline, question, batch=seen["batch"], input_batch=seen["input"])
+    plan = reader.ask(lambda c: c.execute(b"EXPLAIN " + statement.as_bytes(c), parameters).fetchall())
+    text = "\n".join(line["QUERY PLAN"] for line in plan)
+    tables = set(re.findall(r" on ((?:landed|predictions)_\d+)", text))
+    assert tables == {f"predictions_{seen['batch']}", f"landed_{seen['input']}"}, text
+    assert "Seq Scan on predictions" not in text, text
+    assert "Seq Scan on landed" not in text, text
