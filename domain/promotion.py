@@ -27,12 +27,13 @@ def decide_training(
     needed: int,
     asked: bool = False,
     changed: str = "",
+    drifted: str = "",
 ) -> Decision:
     """Whether the night that starts at `night` should train.
 
     `last_trained_for` is the start of the newest night, at or before this one, that trained; `nights` counts the
     published input nights inside the window; `changed` says what differs from what the newest model learned, as the
-    end of a sentence, or is empty.
+    end of a sentence, and `drifted` how far its predictions have moved past the limit; both may be empty.
     """
     if nights < needed:
         return Decision(False, f"{nights} of {needed} published nights to learn from")
@@ -43,8 +44,10 @@ def decide_training(
     if changed:
         return Decision(True, f"the newest model was trained before {changed}")
     age = night - last_trained_for
+    if drifted and age > timedelta(0):
+        return Decision(True, drifted)
     if retrain_after is None:
-        return Decision(False, "retrain: never")
+        return Decision(False, "no training is due by age, and nothing else asks for it")
     if age >= retrain_after and age > timedelta(0):
         return Decision(True, f"the newest model was trained {age.days} days before this night")
     return Decision(False, f"the newest model was trained {age.days} days before this night, due after {retrain_after.days}")

@@ -8,8 +8,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from domain.errors import EnvironmentRefused
 
-OTHERS = "(others)"
-
 
 class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Numbers pass, infinities become missing; each category becomes its place in the list seen when fitting.

@@ -5,16 +5,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.drift import is_shift
 from domain.fingerprint import fingerprint
 from domain.report import StageReport
 from domain.words import BatchKind, BatchState, Stage, StageState
 from store.batches import Batch, count_batch, load_batch, newest_batch, open_batch, seal_batch
+from store.drift import load_profile, record_drift
 from store.engine import transaction
 from store.models import ModelVersion, champion_for, load_artifact, newest_champion
 from store.runs import load_run, point_run
 from tasks.context import Night
 from tasks.estimators import threads
 from tasks.models import Loaded, read_model, same_question
+from tasks.profiles import LOOKED_AT, Watch
 from tasks.scoring import Tally, score_rows
 
 CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models")
@@ -91,9 +94,19 @@ def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -
         input_batch=work.landed.id, model=work.champion.id,
     )  # fmt: skip
     with transaction(night.engine) as reading:
-        tally = score_rows(night, loaded, work.landed, batch, reading=reading, writing=connection)
+        watch = _watch(reading, work)
+        tally = score_rows(night, loaded, work.landed, batch, reading=reading, writing=connection, watch=watch)
     count_batch(connection, batch.id, rows=tally.rows)
+    record_drift(
+        connection, tally.drifts, pipeline=night.pipeline.name, interval_start=night.interval.start, batch=batch.id,
+        model=work.champion.id, run=night.run.id,
+    )  # fmt: skip
     return batch, tally
+
+
+def _watch(connection: sa.Connection, work: Task) -> Watch | None:
+    profile = load_profile(connection, work.champion.id)
+    return Watch(profile, step=max(1, work.landed.rows // LOOKED_AT)) if profile is not None else None
 
 
 def _reused(work: Task, batch: Batch) -> StageReport:
@@ -108,8 +121,13 @@ def _report(night: Night, work: Task, batch: Batch, tally: Tally, *, threads: in
     reason = f"version {work.champion.version} scored {tally.rows:,} rows"
     if night.run.hindsight and work.champion.trained_until > night.interval.start:
         reason += " in hindsight: it has learned from this night or later ones"
+    effect = next((line for line in tally.drifts if line.kind == "prediction"), None)
+    if effect is not None and is_shift(effect.psi, rows=effect.rows):
+        cause = max((line for line in tally.drifts if line.kind == "feature"), key=lambda line: line.psi)
+        reason += f"; its predictions have drifted (psi {effect.psi:.2f}), of its features {cause.feature} most ({cause.psi:.2f})"
+    drift = {line.feature: line.psi for line in tally.drifts}
     unseen = {name: rows for name, rows in tally.unseen.items() if rows}
-    detail = {"batch": batch.id, "version": work.champion.version, "threads": threads, "unseen": unseen}
+    detail = {"batch": batch.id, "version": work.champion.version, "threads": threads, "unseen": unseen, "drift": drift}
     return StageReport(
         Stage.SCORE, StageState.DONE, reason, work.landed.rows, tally.rows, fingerprint=work.name, detail=detail
     )  # fmt: skip

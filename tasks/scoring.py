@@ -5,6 +5,7 @@ Two threads wait on Postgres (one reads, one writes) while this one predicts. No
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
@@ -15,11 +16,13 @@ from psycopg2 import sql
 
 from domain.pipeline import Pipeline
 from store.batches import Batch
+from store.drift import Drift
 from store.engine import driver_cursor
 from tasks.context import Night
 from tasks.frames import KEY, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
 from tasks.predictions import predict
+from tasks.profiles import Watch
 
 
 @dataclass(slots=True)
@@ -28,14 +31,23 @@ class Tally:
 
     rows: int = 0
     unseen: Counter[str] = field(default_factory=Counter)
+    drifts: Sequence[Drift] = ()
 
 
 def score_rows(
-    night: Night, loaded: Loaded, landed: Batch, batch: Batch, *, reading: sa.Connection, writing: sa.Connection
+    night: Night,
+    loaded: Loaded,
+    landed: Batch,
+    batch: Batch,
+    *,
+    reading: sa.Connection,
+    writing: sa.Connection,
+    watch: Watch | None = None,
 ) -> Tally:
     """Every row of `landed` through the model into the table of `batch`, which is still being loaded.
 
-    What is the same for all rows becomes the column's default in that one table, and does not travel.
+    `watch` counts rows and predictions into the bins of the model's profile. What is the same for all rows becomes the
+    column's default in that one table, and does not travel.
     """
     tally = Tally()
     _set_defaults(writing, batch, version=loaded.version.version)
@@ -46,17 +58,25 @@ def score_rows(
     with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns) as into:
         for chunk in chunks:
             frame = loaded.prepare(to_frame(chunk))
-            into.write(_answer(loaded, frame, chunk, night.pipeline))
+            prediction, probability = predict(loaded.estimator, frame, night.pipeline)
+            into.write(_answer(chunk, prediction, probability, night.pipeline))
             tally.rows += chunk.num_rows
             tally.unseen.update(loaded.estimator[0].count_unseen(frame))
+            if watch is not None:
+                watch.see(frame, _shown(night.pipeline, prediction, probability))
+    tally.drifts = watch.drifts() if watch is not None else ()
     return tally
 
 
-def _answer(loaded: Loaded, frame: Any, chunk: Any, pipeline: Pipeline) -> Any:
+def _shown(pipeline: Pipeline, prediction: Any, probability: Any) -> Any:
+    """What is watched: the probability of true for a yes/no question, else the prediction itself."""
+    return prediction if pipeline.target.rule is None else probability
+
+
+def _answer(chunk: Any, prediction: Any, probability: Any, pipeline: Pipeline) -> Any:
     """The key, the prediction and its probability, as Arrow."""
     import pyarrow as pa
 
-    prediction, probability = predict(loaded.estimator, frame, pipeline)
     keys = [chunk.column(f"{KEY}{name}") for name in pipeline.key]
     shown = pa.nulls(len(prediction), pa.float64()) if probability is None else pa.array(probability)
     return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown], names=[*pipeline.key, "prediction", "probability"])

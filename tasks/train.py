@@ -10,11 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.drift import is_shift
 from domain.errors import EnvironmentRefused
 from domain.fingerprint import fingerprint
 from domain.promotion import Decision, decide_promotion, decide_training
 from domain.report import StageReport
 from domain.words import BatchKind, Stage, StageState
+from store.drift import newest_prediction_drift, save_profile
 from store.engine import transaction
 from store.models import (
     ModelVersion,
@@ -38,6 +40,7 @@ from tasks.learning import Lesson, read_lesson, read_rows
 from tasks.metrics import measure_prior, prior_of
 from tasks.models import read_model, same_question
 from tasks.predictions import Said, judge
+from tasks.profiles import write_profile
 
 CODE = ("train", "learning", "features", "encoding", "estimators", "frames", "leaks")  # what decides which model comes out
 
@@ -52,6 +55,7 @@ class Ground:
     same: ModelVersion | None
     champion: ModelVersion | None
     asked: bool
+    drifted: str
 
 
 def train(night: Night) -> StageReport:
@@ -76,14 +80,27 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
         [(each.interval.start.isoformat(), each.content_hash) for each in nights],
         definition_of(night), night.code_of(*CODE), libraries_here(),
     )  # fmt: skip
+    newest = newest_trained(connection, pipeline.name, night=start)
     return Ground(
         nights,
         name,
-        newest_trained(connection, pipeline.name, night=start),
+        newest,
         find_fingerprint(connection, pipeline.name, name),
         champion_for(connection, pipeline.name, night=start),
         asked_to_train(connection, night.run.id),
+        _drifted(night, connection, newest),
     )
+
+
+def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None) -> str:
+    """The sentence that the newest model's predictions have drifted past the pipeline's limit, empty when they have not."""
+    limit = night.pipeline.model.drift_limit
+    if newest is None or limit is None:
+        return ""
+    found = newest_prediction_drift(connection, newest.id, before=night.interval.start)
+    if found is None or not is_shift(found.psi, rows=found.rows, limit=limit):
+        return ""
+    return f"the predictions of version {newest.version} have drifted (psi {found.psi:.2f}, limit {limit:g})"
 
 
 def definition_of(night: Night) -> str:
@@ -107,6 +124,7 @@ def _decide(night: Night, ground: Ground) -> Decision:
         needed=night.pipeline.model.min_intervals,
         asked=ground.asked,
         changed=changed,
+        drifted=ground.drifted,
     )
 
 
@@ -137,7 +155,8 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         card = write_card(
             night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, threads=count, began=began
         )  # fmt: skip
-    return _save(night, ground, lesson, decision, metrics=metrics, due=due, model=model, card=card)
+        profile = write_profile(lesson.features, trial.held)
+    return _save(night, ground, lesson, decision, metrics=metrics, due=due, model=model, card=card, profile=profile)
 
 
 def _judge(night: Night, ground: Ground, lesson: Lesson) -> Trial:
@@ -206,6 +225,7 @@ def _save(
     due: Decision,
     model: Any,
     card: dict[str, Any],
+    profile: dict[str, Any],
 ) -> StageReport:
     artifact = pack(model)
     with transaction(night.engine) as connection:
@@ -215,6 +235,7 @@ def _save(
             fingerprint=ground.fingerprint, metrics=metrics, params=_params(night, lesson), card=card,
             libraries=libraries_here(), trusted_types=artifact.trusted_types, artifact=artifact.data, sha256=artifact.sha256,
         )  # fmt: skip
+        save_profile(connection, version.id, profile)
         evidence = {"metric": metric_of(night.pipeline), **metrics}
         alias = "champion" if decision.yes else "challenger"
         move_alias(
