@@ -89,6 +89,13 @@ quality = Table(
     _column("model", BigInteger), _column("labels", BigInteger), _column("metric"), _column("value", DOUBLE_PRECISION),
     _column("dummy", DOUBLE_PRECISION), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
 )  # fmt: skip
+profile = Table("profile", metadata, Column("model", BigInteger, primary_key=True), _column("document", JSONB), _moment("at"))
+drift = Table(
+    "drift", metadata, _id(), _column("pipeline"), _moment("interval_start"), _column("batch", BigInteger),
+    _column("model", BigInteger), _column("kind"), _column("feature"), _column("psi", DOUBLE_PRECISION),
+    _column("distance", DOUBLE_PRECISION), _column("missing", DOUBLE_PRECISION), _column("missing_then", DOUBLE_PRECISION),
+    _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
+)  # fmt: skip
 action = Table(
     "action", metadata, _id(), _column("who"), _column("what"), _column("pipeline"), _moment("interval_start"),
     _column("detail", JSONB), _moment("at"),
