@@ -35,13 +35,15 @@ def main() -> int:
 
 def read_settings() -> Settings:
     """Takes what may stand in no environment or file from standard input, and ends this process when the other side goes."""
-    given = json.loads(sys.stdin.buffer.readline())
+    with open(0, "rb", buffering=0, closefd=False) as unbuffered:
+        given = json.loads(unbuffered.readline())
     threading.Thread(target=_end_with_input, name="lifeline", daemon=True).start()
     return load_settings().model_copy(update=given)
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through sys.stdin, whose lock Python wants when it ends
+        pass
     os._exit(143)
 
 

@@ -107,6 +107,11 @@ def test_a_stage_past_its_time_is_ended_and_said_so(image: str) -> None:
     assert "longer than its limit of 0:00:01" in str(explain(ending, asked.limits, began=True))
 
 
+def test_a_stage_that_has_done_its_work_ends_at_once_and_in_peace(image: str) -> None:
+    ending = run_container(work(image, "import tasks.__main__ as stage; stage.read_settings()"))
+    assert ending.exit_code == 0
+
+
 def test_a_container_that_somebody_kills_may_be_tried_again(image: str, docker_engine: Any) -> None:
     with while_it_runs(docker_engine, lambda container: container.kill()):
         ending = run_container(work(image, "import time; time.sleep(50)"))
