@@ -8,7 +8,7 @@ import typer
 
 from cli import house, image, listing, nights, worker
 from cli.show import say
-from domain.errors import OvernightError
+from domain.errors import EXIT_FAILED, OvernightError
 
 app = typer.Typer(
     name="overnight",
@@ -31,6 +31,11 @@ def main() -> None:
             raise
         say(f"error: {error}")
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("OVERNIGHT_DEBUG"):
+            raise
+        say(f"error: unexpected {type(error).__name__}: {error}. Try: OVERNIGHT_DEBUG=1 with the same command, which shows where")
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)
