@@ -19,7 +19,8 @@ def main() -> int:
     parser.add_argument("--run", type=int, required=True, help="the number of a run that is open in the ledger")
     parser.add_argument("--attached", action="store_true", help="settings come on standard input, whose end ends the stage")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("overnight").setLevel(logging.INFO)
     try:
         settings = read_settings() if arguments.attached else load_settings()
         report = perform(Stage(arguments.stage), arguments.run, settings)

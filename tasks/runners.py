@@ -143,7 +143,6 @@ def _read_outcome(night: Night, stage: Stage, ending: "Ending", *, before: int) 
         raise error.at(f"{night.label} {stage}")
     if report.state is StageState.FAILED:
         raise _error_of(report).at(f"{night.label} {stage}")
-    log.info("%s %s: %s in %.2f s", night.label, stage, report.state, report.seconds)
     return report
 
 
