@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from tasks.expectations.suite import Rule
 
@@ -44,6 +46,17 @@ def marked_rows(schema: str, table: str, catches: Sequence[Catch]) -> sa.Subquer
     windows = [catch.window for catch in catches if catch.unique]
     columns = [sa.literal_column("rows.*"), sa.literal_column("rows.ctid").label("overnight_place"), *windows]
     return sa.select(*columns).select_from(rows).subquery("marked")
+
+
+def with_floats(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition with its bounds as floats where they are written into a statement: a bare 10.0 is a decimal number
+    there, and every integer of the table would be turned into one to be compared with it."""
+
+    def typed(element: Any, **_: Any) -> Any:
+        is_float = isinstance(element, sa.BindParameter) and isinstance(element.value, float)
+        return sa.cast(element, sa.Double) if is_float else None
+
+    return replacement_traverse(condition, {}, typed)
 
 
 def breaks(condition: str) -> sa.ColumnElement[bool]:

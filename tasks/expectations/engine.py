@@ -34,7 +34,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import Validator
 
 from domain.errors import DefinitionError
-from tasks.expectations.catches import Catch, breaks, present, sharing
+from tasks.expectations.catches import Catch, breaks, present, sharing, with_floats
 from tasks.expectations.findings import Finding, finding_of, first_line
 from tasks.expectations.suite import Rule, nearest
 
@@ -349,7 +349,7 @@ class Session:
         for rule, expectation, metric in asked:
             if metric.id in got:
                 judged = [*self._domain(expectation)]
-                condition = sa.and_(got[metric.id][0], *judged)
+                condition = with_floats(sa.and_(got[metric.id][0], *judged))
                 found.append(Catch(rule, condition, sa.and_(*judged) if judged else None))
         return sorted(found, key=lambda catch: catch.rule.number)
 

@@ -61,7 +61,9 @@ def _statement(catches: Sequence[Catch], *, schema: str, batch: int, reasons: Ma
         .from_select(fields, sa.select(sa.literal(batch, sa.BigInteger()), *(caught.c[name] for name in fields[1:])))
         .cte("moved")
     )
-    gone = sa.delete(landed).where(landed.c.ctid == caught.c.overnight_place).cte("gone")
+    # An array, because a join would be planned for half of the table: nothing knows beforehand how few rows are caught.
+    places = sa.func.array(sa.select(caught.c.overnight_place).scalar_subquery())
+    gone = sa.delete(landed).where(landed.c.ctid == sa.any_(places)).cte("gone")
     counts = [sa.func.count().filter(caught.c[f"caught_{catch.rule.number}"]) for catch in catches]
     return sa.select(sa.func.count(), *counts).select_from(caught).add_cte(moved, gone)
 
