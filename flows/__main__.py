@@ -70,7 +70,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from flows.backfill import backfill
     from flows.nightly import nightly
-    from flows.occasion import process_tag
     from flows.outcome import listening, outcome_of
 
     def listen(report: NightReport, number: int, total: int) -> None:
@@ -79,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
             print(json.dumps(report.to_json() | about, default=str), flush=True)
 
     # A heartbeat is for runs that a worker started; ours would cost a second to stop.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), process_tag(), listening(listen):
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):
         if arguments.flow == "nightly":
             state: Any = nightly(arguments.pipeline, arguments.interval, return_state=True)
         else:

@@ -14,7 +14,7 @@ from domain.interval import Interval
 from domain.planning import Tonight
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import is_scheduled, on_errand, process_tag, scheduled_moment
+from flows.occasion import is_scheduled, on_errand, scheduled_moment
 from flows.outcome import outcome_of, tell
 from flows.policy import RETRY_DELAYS, RIGHT_OF_WAY_AT_MOST
 from infra.settings import Settings
@@ -41,7 +41,7 @@ def take_nights(
     """Takes the nights in the order given, and goes on after one that is held or fails."""
     reports = []
     # The run that asks for them has the heartbeat; one more per night would cost a second each to stop.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), process_tag():
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         for number, night in enumerate(nights, start=1):
             if trigger == "backfill":
                 give_way(settings)

@@ -2,21 +2,20 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import psutil
-from prefect import tags
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OvernightError, UsageError
 from domain.interval import Interval
-from infra.prefect_api import PROCESS_TAG
 from infra.settings import load_settings
 
 
@@ -90,11 +89,13 @@ def holder() -> dict[str, Any]:
     return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id())}
 
 
-@contextmanager
-def process_tag() -> Iterator[None]:
-    """Flow runs that begin inside carry this process's number, as those do that a worker starts: recovery looks for it."""
-    with tags(f"{PROCESS_TAG}{os.getpid()}"):
-        yield
+def note_process() -> None:
+    """Writes this process's number to a flow run that no worker started, as a worker does: recovery looks for it."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.infrastructure_pid is not None:
+        return
+    with suppress(Exception):  # the server is away for a moment, and the night goes on
+        cast(SyncPrefectClient, context.client).update_flow_run(context.flow_run.id, infrastructure_pid=str(os.getpid()))
 
 
 def name_night() -> str:

@@ -14,7 +14,7 @@ from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import place
+from flows.occasion import note_process, place
 
 log = logging.getLogger("overnight.night")
 P = ParamSpec("P")
@@ -34,6 +34,7 @@ def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
     def told(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
         # Prefect forwards our lines to its server, but only sets the level of its own.
         logging.getLogger("overnight").setLevel(logging.INFO)
+        note_process()
         try:
             outcome = take(*args, **kwargs)
         except OvernightError as error:

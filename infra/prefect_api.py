@@ -16,7 +16,6 @@ from infra.settings import Settings
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 POOL = "overnight"
-PROCESS_TAG = "process "
 LAST_LINES_WITHIN = 4.0  # seconds
 
 
@@ -223,6 +222,7 @@ class PrefectApi:
 
 def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
     state = found.get("state") or {}
+    number = (found.get("infrastructure_pid") or "").rpartition(":")[2]
     return FlowRun(
         id=found["id"],
         name=found["name"],
@@ -231,19 +231,12 @@ def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
         message=state.get("message") or "",
         deployment=found.get("deployment_id"),
         parameters=found.get("parameters") or {},
-        process=_process(found),
+        process=int(number) if number.isdigit() else None,
         since=_moment(state.get("timestamp")),
         attempts=found.get("run_count") or 0,
         is_child=found.get("parent_task_run_id") is not None,
         url=f"{url.removesuffix('/api')}/runs/flow-run/{found['id']}",
     )
-
-
-def _process(found: Mapping[str, Any]) -> int | None:
-    """A worker notes the process that it starts; a run that no worker started carries it as a tag."""
-    tags = [tag.removeprefix(PROCESS_TAG) for tag in found.get("tags") or [] if tag.startswith(PROCESS_TAG)]
-    number = (found.get("infrastructure_pid") or "").rpartition(":")[2] or (tags[0] if tags else "")
-    return int(number) if number.isdigit() else None
 
 
 def _moment(text: str | None) -> datetime | None:

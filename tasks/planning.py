@@ -70,12 +70,12 @@ def _hashes(source: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
 
 
 def _source_now(definition: Definition, interval: Interval, settings: Settings) -> list[str]:
-    """The hashes of the night's files as they lie there now; none when they are gone."""
-    from tasks.ingest.files import find_files
+    """The hashes of the night's source as it is now; none when it is gone."""
+    from tasks.ingest.take import take_source
 
     pipeline = definition.pipeline
     try:
-        files = find_files(pipeline.source.path, interval=interval, zone=pipeline.interval.timezone, data=settings.data_folder)
+        with take_source(pipeline.source, interval, zone=pipeline.interval.timezone, data=settings.data_folder) as taken:
+            return [file.sha256 for file in taken.files]
     except SourceError:
         return []
-    return [file.sha256 for file in files]
