@@ -44,7 +44,7 @@ def get_pipeline(request: Request, pipeline: Name) -> Response:
 @router.get("/p/{pipeline}/rows", response_model=RowsAnswer, summary="Published rows of one night, filtered, sorted, in pages")
 def get_rows(request: Request, pipeline: Name, asked: Annotated[RowsAsked, Query()]) -> Response:
     """Filter with `column=value` or `column__op=value`, where op is eq, ne, lt, le, gt, ge or null."""
-    return edge_of(request).answer(request, lambda view: rows_of(request, view, asked), pipeline=pipeline)
+    return edge_of(request).answer(request, lambda view: rows_of(request, view, asked), pipeline=pipeline, lone=asked.lone)
 
 
 def rows_of(request: Request, view: View, asked: RowsAsked) -> Answered:

@@ -16,10 +16,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
-from web import api, charts, documentation, exports, health, metrics, pages, words
+from store.reads.pulse import Pulse
+from web import api, charts, documentation, events, exports, health, metrics, pages, words
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
+from web.keeping import KeptAnswers
 from web.security import SecurityHeaders
 
 HERE = Path(__file__).parent
@@ -30,28 +32,37 @@ Every answer carries `trust`; the header `Overnight-Trust` says the same in one 
 """
 
 
-def create_app(settings: Settings, *, now: Clock | None = None) -> FastAPI:
-    """The web layer on the database that the settings name. `now` is the clock, asked once per request."""
+def create_app(settings: Settings, *, now: Clock | None = None, live: bool = True) -> FastAPI:
+    """The web layer on the database that the settings name. `now` is the clock, asked once per request; without `live`
+    it neither listens to the database nor keeps any answer."""
     reader = open_reader(settings)
+    pulse = Pulse(reader) if live else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reader.open()
+        if pulse:
+            pulse.start()
         try:
             yield
         finally:
+            if pulse:
+                pulse.stop()
             reader.close()
 
     app = FastAPI(
         title="Overnight", version=version("overnight"), description=DESCRIPTION, lifespan=lifespan, docs_url=None,
         redoc_url=None, openapi_url=None,
     )  # fmt: skip
-    app.state.edge = Edge(reader, now or _utc_now, templates(), build_name())
-    for routes in (health.router, metrics.router, documentation.router, exports.router, api.router, pages.router):
+    edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
+    app.state.pulse = pulse
+    for routes in (health.router, metrics.router, events.router, documentation.router, exports.router, api.router, pages.router):
         app.include_router(routes)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)
     app.state.requests = metrics.Requests()
+    if pulse:
+        app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
     app.add_middleware(metrics.CountRequests, requests=app.state.requests)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
     app.add_middleware(SecurityHeaders)

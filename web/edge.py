@@ -18,7 +18,10 @@ from domain.pipeline import Pipeline
 from domain.trust import TrustLine
 from store.reads.connection import Connection, Reader
 from store.reads.pipelines import Alive, Mark, declared, ledger_mark, living_runs
+from store.reads.pulse import Pulse
 from store.reads.trust import PipelineStanding, stand
+from web.keeping import Kept, Shelf, next_change
+from web.tags import holds_tag
 from web.words import trust_words
 
 Clock = Callable[[], datetime]
@@ -81,39 +84,86 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """How the pipelines stand, as long as nothing is heard and no deadline passes."""
+
+    version: int
+    until: datetime
+    alive: Alive
+    standings: Sequence[PipelineStanding]
+    mark: Mark
+
+
+@dataclass(slots=True)
 class Edge:
-    """What every route is handed: the readers' pool, the clock, the templates, and the name of this build."""
+    """What every route is handed: the readers' pool, the clock, the templates, and the name of this build.
+
+    With a pulse, how pipelines stand is known from the last time it was read, and whole answers are kept.
+    """
 
     reader: Reader
     now: Clock
     pages: Environment
     build: str
+    pulse: Pulse | None = None
+    shelf: Shelf = field(default_factory=Shelf)
+    known: dict[str | None, Known] = field(default_factory=dict)
 
     def answer(
-        self, request: Request, assemble: Callable[[View], Answered], *, pipeline: str | None = None, template: str | None = None
+        self,
+        request: Request,
+        assemble: Callable[[View], Answered],
+        *,
+        pipeline: str | None = None,
+        template: str | None = None,
+        lone: bool = False,
     ) -> Response:
         """Assembles an answer from one moment of the database, as JSON or through a template.
 
-        Raises Unchanged, before anything but the trust line was read, when the asker's tag is still right.
+        `lone` says that the answer reads one statement beside what is known of the pipeline. Raises Unchanged, before
+        anything but the trust line was read, when the asker's tag is still right.
         """
-        now = self.now()
-        asked = request.headers.get("if-none-match", "")
-        alive = self.reader.ask(living_runs)
+        now, asked = self.now(), request.headers.get("if-none-match", "")
+        version = self.pulse.version if self.pulse and self.pulse.connected else None
+        known = self._known(pipeline, version, now)
 
-        def read(connection: Connection) -> tuple[Answered, str]:
-            view = self._open(connection, pipeline, now=now, alive=alive)
+        def read(connection: Connection) -> tuple[Answered, str, Known]:
+            found = known or self._learn(connection, pipeline, now=now, alive=alive, version=version)
+            view = View(connection, now, found.alive, found.standings, found.mark)
             tag = self._tag(view, template)
             if holds_tag(asked, tag) and not any(one.running for one in view.standings):
                 raise Unchanged(tag)
-            return assemble(view), tag
+            return assemble(view), tag, found
 
-        answered, tag = self.reader.ask_at_once(read)
-        return self._respond(answered, tag, template=template, path=request.url.path)
+        if known is not None and lone:
+            answered, tag, found = self.reader.ask(read)
+        else:
+            alive = known.alive if known else self.reader.ask(living_runs)
+            answered, tag, found = self.reader.ask_at_once(read)
+        response = self._respond(answered, tag, template=template, path=request.url.path)
+        if version is not None and answered.settled and found.version == version:
+            self._keep(request, response, found, tag)
+        return response
 
-    def _open(self, connection: Connection, pipeline: str | None, *, now: datetime, alive: Alive) -> View:
+    def _known(self, pipeline: str | None, version: int | None, now: datetime) -> Known | None:
+        known = self.known.get(pipeline)
+        return known if known is not None and known.version == version and now < known.until else None
+
+    def _learn(self, connection: Connection, pipeline: str | None, *, now: datetime, alive: Alive, version: int | None) -> Known:
         pipelines = find_pipelines(connection, pipeline)
         standings = stand(connection, pipelines, now=now, alive=alive)
-        return View(connection, now, alive, standings, ledger_mark(connection, pipeline))
+        mark = ledger_mark(connection, pipeline)
+        known = Known(version or -1, next_change(pipelines, now), alive, standings, mark)
+        if version is not None and not any(one.running for one in standings):
+            self.known[pipeline] = known
+        return known
+
+    def _keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
+        if any(one.running for one in known.standings):
+            return
+        headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
+        address = (request.scope["path"], request.scope["query_string"])
+        self.shelf.put(address, Kept(known.version, known.until, tag, headers, bytes(response.body)))
 
     def _tag(self, view: View, template: str | None) -> str:
         times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(view.now)) for one in view.standings]
@@ -141,12 +191,6 @@ def answer_headers(trust: Sequence[tuple[TrustLine, Pipeline]], *, tag: str | No
     if tag:
         headers["ETag"] = tag
     return headers
-
-
-def holds_tag(asked: str, tag: str) -> bool:
-    """Whether an If-None-Match header names the tag; weak and strong forms are the same to it (RFC 9110, 13.1.2)."""
-    opaque = tag.removeprefix("W/")
-    return asked.strip() == "*" or any(one.strip().removeprefix("W/") == opaque for one in asked.split(","))
 
 
 def find_pipelines(connection: Connection, name: str | None) -> list[Pipeline]:

@@ -31,7 +31,7 @@ def rows_page(request: Request, pipeline: Name, asked: Annotated[RowsAsked, Quer
     if plain is not None:
         return RedirectResponse(plain, 303)
     return edge_of(request).answer(
-        request, lambda view: rows_of(request, view, asked), pipeline=pipeline, template="rows.html"
+        request, lambda view: rows_of(request, view, asked), pipeline=pipeline, lone=asked.lone, template="rows.html"
     )  # fmt: skip
 
 

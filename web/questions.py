@@ -27,6 +27,11 @@ class RowsAsked(BaseModel):
     limit: int = Field(100, ge=1, le=1000, description="rows on a page")
     as_of: str = Field("", max_length=40, description="a moment: what readers saw then, such as 2013-02-05T08:00")
 
+    @property
+    def lone(self) -> bool:
+        """Whether one statement answers it: of the newest night, the batch is known without asking."""
+        return self.night == "latest" and not self.as_of
+
     def moment(self, pipeline: Pipeline) -> datetime | None:
         """`as_of` as a moment; without an offset it is read in the pipeline's time zone."""
         if not self.as_of:

@@ -135,7 +135,7 @@ def _stand(
     return PipelineStanding(
         pipeline, published, learned, freshness, focus, line, standing, next(iter(todos), ""),
         _trust_line(pipeline, published, freshness=freshness, reason=reason),
-        running=bool(tried and tried.attempt.state is RunState.RUNNING),
+        running=any(one and one.attempt.state is RunState.RUNNING for one in (tried, asked, line)),
     )  # fmt: skip
 
 

@@ -1,10 +1,14 @@
 """A web on this test's database, with a clock that the test holds."""
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+import uvicorn
 from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
@@ -35,7 +39,7 @@ def ledger(shops: Definition, writer: sa.Engine) -> Ledger:
 
 @pytest.fixture
 def client(settings: Settings, clock: Clock) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, now=clock), follow_redirects=False, raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, now=clock, live=False), follow_redirects=False, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -61,3 +65,19 @@ def ask(client: TestClient) -> Callable[[str], dict]:
         return answer.json()
 
     return get
+
+
+@pytest.fixture
+def served(settings: Settings, clock: Callable) -> Iterator[int]:
+    """The port of a web that listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield port
+    server.should_exit = True
+    thread.join()

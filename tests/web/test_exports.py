@@ -4,18 +4,13 @@ import csv
 import io
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg2
 import pytest
-import uvicorn
 from bookkeeping import Ledger
 from fastapi.testclient import TestClient
-
-from infra.settings import Settings
-from web.app import create_app
 
 
 def test_a_csv_holds_every_row_of_the_batch_and_every_column(published: Ledger, client: TestClient, ask: Callable) -> None:
@@ -63,22 +58,6 @@ def test_an_export_begun_before_a_publication_is_whole_and_of_one_batch(publishe
         published.publish("2024-01-04", model=1, salt="corrected", shift=0.25, rows=5)
         rows = list(csv.DictReader(answer.iter_lines()))
     assert len(rows) == 66
-
-
-@pytest.fixture
-def served(settings: Settings, clock: Callable) -> Iterator[int]:
-    """The port of a web that listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield port
-    server.should_exit = True
-    thread.join()
 
 
 def test_a_reader_who_goes_away_frees_the_backend_within_two_seconds(ledger: Ledger, served: int, database: str) -> None:

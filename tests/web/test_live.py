@@ -1,0 +1,117 @@
+"""What is kept is never used once something has changed; who listens hears of it within a second."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import psycopg2
+import pytest
+from bookkeeping import Ledger
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from infra.settings import Settings
+from web.app import create_app
+
+
+@pytest.fixture
+def live(settings: Settings, clock: Callable, published: Ledger) -> Iterator[TestClient]:
+    """A web that listens and keeps answers."""
+    app = create_app(settings, now=clock)
+    with TestClient(app, follow_redirects=False) as client:
+        wait(lambda: app.state.pulse.connected)
+        yield client
+
+
+def wait(until: Callable[[], bool], seconds: float = 5.0) -> float:
+    began = time.monotonic()
+    while not until():
+        assert time.monotonic() - began < seconds, "it did not happen in time"
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def last_asked(database: str) -> datetime:
+    """When any of the web's sessions last did anything, by Postgres's own clock."""
+    connection = psycopg2.connect(database)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE application_name = 'overnight web'")
+        line = cursor.fetchone()
+    connection.close()
+    assert line is not None
+    return line[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/p/shops", "/api/v1/p/shops/rows", "/p/shops/2024-01-04", "/api/v1/p/shops/key/s000003"])
+def test_a_kept_answer_is_the_same_and_asks_the_database_nothing(live: TestClient, database: str, path: str) -> None:
+    first = live.get(path)
+    before = last_asked(database)
+    again = live.get(path)
+    unchanged = live.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert last_asked(database) == before
+    assert (again.status_code, again.content) == (200, first.content)
+    assert {**again.headers} == {**first.headers}
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert unchanged.headers["overnight-trust"] == first.headers["overnight-trust"]
+
+
+def test_a_publication_is_seen_within_a_second_whatever_was_kept(live: TestClient, published: Ledger) -> None:
+    before = live.get("/api/v1/p/shops/rows").json()
+    newest = published.publish("2024-01-04", model=1, salt="corrected", shift=0.25)
+    took = wait(lambda: live.get("/api/v1/p/shops/rows").json()["trust"]["batch"] == newest)
+    assert took < 1
+    assert live.get("/api/v1/p/shops/rows").json()["rows"] != before["rows"]
+
+
+def test_a_held_night_is_told_within_a_second(live: TestClient, published: Ledger) -> None:
+    assert "held" not in live.get("/").text
+    published.hold("2024-01-05")
+    assert wait(lambda: "The night of 2024-01-05 is held" in live.get("/").text) < 1
+
+
+def test_a_deadline_ends_what_was_kept(live: TestClient, clock: Callable) -> None:
+    assert live.get("/api/v1/p/shops").json()["trust"]["fresh"]
+    clock.now = datetime(2024, 1, 6, 6, 0, tzinfo=UTC)
+    assert live.get("/api/v1/p/shops").json()["trust"]["late_since"] == "2024-01-06T07:00:00+01:00"
+
+
+def test_while_nobody_can_listen_nothing_that_was_kept_is_used(live: TestClient, published: Ledger, database: str) -> None:
+    live.get("/api/v1/p/shops/rows")
+    pulse = app_of(live).state.pulse
+    heard = pulse.version
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    connection.close()
+    newest = published.publish("2024-01-04", model=1, salt="corrected", shift=0.25)
+    wait(lambda: pulse.version > heard)
+    assert live.get("/api/v1/p/shops/rows").json()["trust"]["batch"] == newest
+
+
+def app_of(client: TestClient) -> FastAPI:
+    app = client.app
+    assert isinstance(app, FastAPI)
+    return app
+
+
+def test_a_running_night_is_never_kept(live: TestClient, published: Ledger) -> None:
+    published.abandon("2024-01-05")
+    wait(lambda: live.get("/api/v1/p/shops/2024-01-05").json()["night"]["state"] == "stopped")
+    assert app_of(live).state.edge.shelf.get(("/p/shops", b""), version=1, now=datetime(2024, 1, 5, tzinfo=UTC)) is None
+
+
+def test_events_tell_of_runs_stages_and_publications(served: int, published: Ledger) -> None:
+    names: list[str] = []
+    with httpx.stream("GET", f"http://127.0.0.1:{served}/events", timeout=10) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        published.publish("2024-01-05", model=1)
+        for line in lines:
+            if line.startswith("event: "):
+                names.append(line.removeprefix("event: "))
+            if line.startswith("data: ") and json.loads(line[6:]).get("kind") == "prediction":
+                break
+    assert {"run", "stage_run", "verdict", "published"} <= set(names)

@@ -1,0 +1,95 @@
+"""Answers that are kept while nothing changes: keyed by address, and used only while the pulse says that all is as it was."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.interval import Calendar
+from domain.pipeline import Pipeline
+from domain.trust import deadline_of
+from store.reads.pulse import Pulse
+from web.tags import holds_tag
+
+MOST_BYTES, MOST_OF_ONE = 64 << 20, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer as it went out. It holds until something is heard, or until `until`, when a deadline passes."""
+
+    version: int
+    until: datetime
+    tag: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class Shelf:
+    """The answers, the least lately asked for thrown out first."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._lock, self._most, self._held = threading.Lock(), most_bytes, 0
+        self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
+
+    def put(self, address: tuple[str, bytes], kept: Kept) -> None:
+        if len(kept.body) > MOST_OF_ONE:
+            return
+        with self._lock:
+            old = self._kept.pop(address, None)
+            self._held += len(kept.body) - (len(old.body) if old else 0)
+            self._kept[address] = kept
+            while self._held > self._most:
+                _, thrown = self._kept.popitem(last=False)
+                self._held -= len(thrown.body)
+
+    def get(self, address: tuple[str, bytes], *, version: int, now: datetime) -> Kept | None:
+        with self._lock:
+            kept = self._kept.get(address)
+            if kept is None:
+                return None
+            if kept.version != version or now >= kept.until:
+                self._held -= len(self._kept.pop(address).body)
+                return None
+            self._kept.move_to_end(address)
+            return kept
+
+
+class KeptAnswers:
+    """Answers what is kept without a route, a thread or the database. Stands inside everything that may refuse."""
+
+    def __init__(self, app: ASGIApp, shelf: Shelf, pulse: Pulse, now: Callable[[], datetime]) -> None:
+        self.app, self.shelf, self.pulse, self.now = app, shelf, pulse, now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or not self.pulse.connected:
+            await self.app(scope, receive, send)
+            return
+        address = (scope["path"], scope["query_string"])
+        kept = self.shelf.get(address, version=self.pulse.version, now=self.now())
+        if kept is None:
+            await self.app(scope, receive, send)
+            return
+        asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"").decode("latin-1")
+        same = bool(asked) and holds_tag(asked, kept.tag)
+        headers = list(kept.headers) + ([] if same else [(b"content-length", str(len(kept.body)).encode())])
+        await send({"type": "http.response.start", "status": 304 if same else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if same else kept.body})
+
+
+def next_change(pipelines: Sequence[Pipeline], now: datetime) -> datetime:
+    """When the clock alone will next change what is said of these pipelines: a night ends, or a deadline passes."""
+    moments = [moment for one in pipelines for moment in _moments(one.calendar, one, now)]
+    return min(moments, default=datetime.max.replace(tzinfo=now.tzinfo))
+
+
+def _moments(calendar: Calendar, pipeline: Pipeline, now: datetime) -> list[datetime]:
+    found = [calendar.containing(now).end]
+    due = calendar.before(now)
+    while due is not None and (deadline := deadline_of(due, calendar=calendar, at=pipeline.publish.deadline)) > now:
+        found.append(deadline)
+        due = calendar.before(due.start)
+    return found
