@@ -87,6 +87,12 @@ def test_no_module_has_a_vague_name() -> None:
     assert vague == []
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their bare names, and stops at the second one."""
+    names = [Path(name).name for name in _tracked() if re.search(r"^tests/.*test_[^/]*\.py$", name)]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 @pytest.mark.parametrize("library", DOORS)
 def test_a_heavy_library_has_one_door(library: str) -> None:
     files = [name for name in _tracked() if name.endswith(".py") and name.split("/")[0] in PACKAGES]
