@@ -8,11 +8,13 @@ import os
 import subprocess
 import tempfile
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg2
+import psycopg2.extensions
 from psycopg2 import sql
 
 from domain.errors import DatabaseUnavailable
@@ -137,19 +139,31 @@ def database_url(settings: Settings, *, role: Literal["admin", "owner", "writer"
 
 
 def ensure_database(settings: Settings) -> str:
-    """The admin URL of a database that exists, made if it is the embedded one's first time."""
+    """The admin URL of a database that exists, made if it is the embedded one's first time.
+
+    Raises DatabaseUnavailable when the server does not take connections: it restarts, or its disk is full.
+    """
     url = database_url(settings)
     if settings.database_url:
         return url
     server = start_server(settings.postgres_folder)
     try:
-        psycopg2.connect(url).close()
-    except psycopg2.OperationalError:
-        connection = psycopg2.connect(embedded_url(server, database="postgres"))
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-            cursor.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(DATABASE)))
-            cursor.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier("postgres")))
-        connection.close()
+        with closing(psycopg2.connect(embedded_url(server, database="postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+                if cursor.fetchone() is None:
+                    _create_database(cursor)
+    except psycopg2.Error as error:
+        raise DatabaseUnavailable(
+            f"the embedded Postgres does not answer as it should ({_first_line(str(error))})",
+            where=str(settings.postgres_folder),
+            hint="overnight doctor",
+        ) from error
     return url
+
+
+def _create_database(cursor: psycopg2.extensions.cursor) -> None:
+    name = sql.Identifier(DATABASE)
+    cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    cursor.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))

@@ -1,0 +1,89 @@
+"""The embedded server: found again, restarted, and when its disk says no, a sentence."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from domain.errors import DatabaseUnavailable
+from infra.postgres import database_url, embedded_url, ensure_database, find_server, start_server, stop_server
+from infra.settings import Settings
+from store.migrate import migrate
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which a test may fill or make read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield folder
+    stop_server(folder / "home" / "postgres")
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_server_is_found_again_stopped_and_started_by_the_same_process(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    first = start_server(folder)
+    assert start_server(folder) == find_server(folder) == first
+    assert stop_server(folder)
+    assert find_server(folder) is None
+    assert not stop_server(folder)
+    assert start_server(folder).pid != first.pid
+    stop_server(folder)
+
+
+def test_a_home_so_deep_that_its_socket_has_no_room_works_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 20) / "postgres"
+    server = start_server(folder)
+    psycopg2.connect(embedded_url(server, database="postgres")).close()
+    stop_server(folder)
+
+
+def test_each_role_logs_in_as_itself(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    ensure_database(settings)
+    assert "overnight_reader@" in database_url(settings, role="reader")
+    assert "overnight_writer@" in database_url(settings, role="writer")
+    stop_server(settings.postgres_folder)
+
+
+def test_a_read_only_disk_is_said_in_a_sentence(small_disk: Path) -> None:
+    settings = Settings(home=small_disk / "home")
+    ensure_database(settings)
+    stop_server(settings.postgres_folder)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(DatabaseUnavailable, match=r"does not start \(.*Read-only file system"):
+        ensure_database(settings)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    ensure_database(settings)
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_room_mends_it(small_disk: Path) -> None:
+    settings = Settings(home=small_disk / "home")
+    ensure_database(settings)
+    with (small_disk / "filler").open("wb") as filler:
+        while _write(filler.fileno()):
+            pass
+    with pytest.raises(DatabaseUnavailable, match="No space left on device"):
+        _use(settings)
+    (small_disk / "filler").unlink()
+    ensure_database(settings)
+
+
+def _write(descriptor: int) -> bool:
+    try:
+        return os.write(descriptor, bytes(65536)) > 0
+    except OSError:
+        return False
+
+
+def _use(settings: Settings) -> None:
+    """What every command does first; the disk may be full at any of its steps."""
+    for _ in range(3):
+        migrate(ensure_database(settings))
