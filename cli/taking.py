@@ -50,6 +50,8 @@ def _through_prefect(definition: Definition, nights: Sequence[Interval], url: st
         command = ["nightly", name, "--interval", label(nights[0])]
     else:
         command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
+        if list(nights) != list(definition.pipeline.calendar.between(nights[0], nights[-1])):
+            command += ["--nights", ",".join(map(label, nights))]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--json", "--quiet"],
         stdout=subprocess.PIPE,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from domain.interval import Calendar, Interval
 from domain.words import RunState
@@ -104,3 +104,42 @@ def _reason(night: Known | None, mode: Mode) -> str:
     if mode in ("changed", "all") and night.changed:
         return f"{' and '.join(night.changed)} changed"
     return "asked for" if mode == "all" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a backfill is going to do, as data: saved, looked at, and applied exactly as it was shown, or not at all.
+
+    `made_with` names the definition's parts by their fingerprints; `rows` and `seconds` are estimated from history, None
+    where there is none.
+    """
+
+    pipeline: str
+    mode: Mode
+    first: str
+    last: str
+    nights: Mapping[str, str]  # the label of each night, oldest first, with its reason
+    made_with: Mapping[str, str]
+    rows: int | None = None
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Plan":
+        """Raises ValueError for what is no plan."""
+        if not isinstance(document, dict) or set(document) != set(cls.__dataclass_fields__):
+            raise ValueError("this is no plan of Overnight's")
+        return cls(**document)
+
+
+def differences(plan: Plan, now: Plan) -> list[str]:
+    """What has changed since `plan` was made, given the plan that would be made `now`; empty when nothing has."""
+    changes = [f"the {part} changed" for part, print_ in plan.made_with.items() if now.made_with.get(part) != print_]
+    for label, why in plan.nights.items():
+        if label not in now.nights:
+            changes.append(f"{label} was to be taken ({why}) and has no reason left")
+        elif now.nights[label] != why:
+            changes.append(f"{label} was {why!r} and is {now.nights[label]!r} now")
+    return changes + [f"{label} is new: {why}" for label, why in now.nights.items() if label not in plan.nights]

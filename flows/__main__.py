@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     backfill = commands.add_parser("backfill", help="many nights, oldest first")
     backfill.add_argument("--from", dest="start", required=True, help="the first night")
     backfill.add_argument("--to", dest="end", required=True, help="the last night")
+    backfill.add_argument("--mode", choices=["missing", "failed", "changed", "all"], default="all", help="which of them")
+    backfill.add_argument("--nights", type=lambda text: text.split(","), help="these alone, commas between them")
     for command in (nightly, backfill):
         command.add_argument("pipeline")
         command.add_argument("--json", action="store_true", help="one JSON object a night on stdout")
@@ -82,7 +84,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.flow == "nightly":
             state: Any = nightly(arguments.pipeline, arguments.interval, return_state=True)
         else:
-            state = backfill(arguments.pipeline, arguments.start, arguments.end, return_state=True)
+            asked = (arguments.pipeline, arguments.start, arguments.end, arguments.mode, arguments.nights)
+            state = backfill(*asked, return_state=True)
     return _exit_code(outcome_of(state))
 
 

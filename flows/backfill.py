@@ -16,7 +16,7 @@ from tasks.prepare import prepare
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
 @flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
 @told_as_state
-def backfill(pipeline: str, start: str, end: str, mode: Mode = "all") -> list[NightReport]:
+def backfill(pipeline: str, start: str, end: str, mode: Mode = "all", nights: list[str] | None = None) -> list[NightReport]:
     """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
 
     Args:
@@ -24,10 +24,13 @@ def backfill(pipeline: str, start: str, end: str, mode: Mode = "all") -> list[Ni
         start: the first night, such as 2013-01-01
         end: the last night, such as 2013-02-04
         mode: missing, failed (and missing), changed (and failed and missing), or all
+        nights: these nights alone, as a plan lists them
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
     calendar = definition.pipeline.calendar
-    nights = list(calendar.between(calendar.named(start), calendar.named(end)))
-    planned = nights if mode == "all" else [one.interval for one in plan_range(definition, nights, settings, mode=mode)]
+    wanted = [calendar.named(night) for night in nights or ()] or list(
+        calendar.between(calendar.named(start), calendar.named(end))
+    )
+    planned = wanted if mode == "all" else [one.interval for one in plan_range(definition, wanted, settings, mode=mode)]
     return take_nights(nightly, definition, planned, settings, trigger="backfill")

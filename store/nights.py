@@ -38,3 +38,16 @@ def scheduled_night_under_way(connection: sa.Connection) -> tuple[str, datetime]
     """A night that the schedule has started and that is running now, whichever pipeline it is of."""
     line = connection.execute(_SCHEDULED).first()
     return (line.pipeline, line.interval_start) if line else None
+
+
+_HISTORY = sa.text("""
+SELECT avg(b.rows + b.rejected)::float8 AS rows, avg(extract(epoch FROM r.ended_at - r.started_at))::float8 AS seconds
+FROM (SELECT * FROM overnight.run WHERE pipeline = :pipeline AND state = 'published' ORDER BY id DESC LIMIT 30) r
+    JOIN overnight.batch b ON b.id = r.input_batch
+""")
+
+
+def history_of(connection: sa.Connection, pipeline: str) -> tuple[float | None, float | None]:
+    """Rows read and seconds taken by a night, the mean of the newest thirty that published; None without any."""
+    line = connection.execute(_HISTORY, {"pipeline": pipeline}).one()
+    return line.rows, line.seconds

@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.errors import SourceError
+from domain.errors import Refused, SourceError
 from domain.interval import Interval
-from domain.planning import Known, Mode, PlannedNight, Tonight, plan_nights, plan_tonight
+from domain.planning import Known, Mode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
 from infra.settings import Settings
 from store.engine import transaction
-from store.nights import known_nights
+from store.nights import history_of, known_nights
 from tasks.context import code_of, writer_engine
 
 
@@ -36,6 +36,41 @@ def plan_range(definition: Definition, nights: Sequence[Interval], settings: Set
             made = _made_from(connection, name, start=start, end=end)
             known = {at: _with_changes(definition, night, made.get(at), settings) for at, night in known.items()}
     return plan_nights(nights, mode, known=known)
+
+
+def make_plan(definition: Definition, first: Interval, last: Interval, settings: Settings, *, mode: Mode) -> Plan:
+    """The plan of a backfill from `first` to `last`, with what it will cost by the nights taken before."""
+    pipeline = definition.pipeline
+    label = pipeline.calendar.label
+    planned = plan_range(definition, list(pipeline.calendar.between(first, last)), settings, mode=mode)
+    with transaction(writer_engine(settings)) as connection:
+        rows, seconds = history_of(connection, pipeline.name)
+    made_with = {
+        "contract": pipeline.contract_fingerprint,
+        "model": pipeline.model_fingerprint,
+        "suite": definition.suite_hash,
+        "code": code_of(definition, "ingest"),
+    }
+    return Plan(
+        pipeline.name, mode, label(first), label(last), {label(one.interval): one.why for one in planned}, made_with,
+        rows=None if rows is None else round(rows * len(planned)),
+        seconds=None if seconds is None else round(seconds * len(planned), 1),
+    )  # fmt: skip
+
+
+def check_plan(plan: Plan, definition: Definition, settings: Settings) -> list[Interval]:
+    """The nights of a plan that still holds; raises Refused that names what changed since it was made."""
+    calendar = definition.pipeline.calendar
+    first, last = calendar.named(plan.first), calendar.named(plan.last)
+    changes = differences(plan, make_plan(definition, first, last, settings, mode=plan.mode))
+    if changes:
+        more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
+        raise Refused(
+            f"the plan was made for another state of things: {'; '.join(changes[:3])}{more}",
+            where=plan.pipeline,
+            hint=f"overnight plan {plan.pipeline} --from {plan.first} --to {plan.last} --mode {plan.mode}",
+        )
+    return [calendar.named(label) for label in plan.nights]
 
 
 # What the published input batch of each night was made from.

@@ -1,0 +1,89 @@
+"""`plan` and `apply`: a backfill shown as data first, then done exactly as it was shown."""
+
+import json
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+
+from cli.nights import Json, Name, backfill_nights, choose_interval, prepared, print_nights
+from cli.show import print_json, print_table, say
+from domain.errors import EXIT_DONE, UsageError
+from domain.planning import Mode, Plan
+from infra.settings import load_settings
+
+
+def add_commands(app: typer.Typer) -> None:
+    app.command("plan")(plan)
+    app.command("apply")(apply)
+
+
+def plan(
+    name: Name,
+    start: Annotated[str, typer.Option("--from", help="The first night.")],
+    end: Annotated[str, typer.Option("--to", help="The last night, included.")],
+    mode: Annotated[str, typer.Option(help="missing, failed, changed or all; each takes what the one before takes.")] = "missing",
+    as_json: Json = False,
+) -> None:
+    """Show which nights have a reason to be taken, what that will cost, and save it for `overnight apply`.
+
+    Example: overnight plan flights --from 2013-01-01 --to 2013-02-04 --mode changed
+    """
+    from tasks.planning import make_plan
+
+    if mode not in get_args(Mode):
+        raise UsageError(f"{mode!r} is no mode", hint="overnight plan --help")
+    definition = prepared(name)
+    first, last = choose_interval(definition, start), choose_interval(definition, end)
+    if first > last:
+        raise UsageError(f"--from {start} lies after --to {end}", hint="overnight plan --help")
+    made = make_plan(definition, first, last, load_settings(), mode=cast(Mode, mode))
+    if as_json:
+        print_json(made.to_json())
+    elif made.nights:
+        print_table(f"{name}: {len(made.nights)} nights to take", ["night", "why"], list(made.nights.items()))
+        say(_cost(made))
+    if not made.nights:
+        say(f"nothing to do: no night from {made.first} to {made.last} is {mode if mode != 'all' else 'there'}")
+        return
+    say(f"next: overnight apply {_save(made)}")
+
+
+def _cost(made: Plan) -> str:
+    if made.rows is None or made.seconds is None:
+        return "no night was published before, so nobody can say how long this takes"
+    return f"about {made.rows:,} rows and {made.seconds / 60:.1f} minutes, by the nights before"
+
+
+def _save(made: Plan) -> Path:
+    folder = load_settings().home / "plans"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{made.pipeline}-{made.mode}-{made.first}-{made.last}.json".replace(":", "")
+    path.write_text(json.dumps(made.to_json(), indent=1), encoding="utf-8")
+    return path
+
+
+def apply(
+    path: Annotated[Path, typer.Argument(help="What `overnight plan` saved.")],
+    as_json: Json = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")] = False,
+) -> None:
+    """Take exactly the nights of a plan, or refuse and name what changed since it was made.
+
+    Example: overnight apply .overnight/plans/flights-missing-2013-01-01-2013-02-04.json
+    """
+    from tasks.planning import check_plan
+
+    try:
+        made = Plan.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no plan can be read ({error})", where=str(path), hint="overnight plan --help") from None
+    definition = prepared(made.pipeline)
+    nights = check_plan(made, definition, load_settings())
+    if not nights:
+        say("nothing to do: the plan names no night")
+        raise typer.Exit(EXIT_DONE)
+    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct)
+    if not as_json:
+        print_nights(definition, reports)
+    raise typer.Exit(code)
