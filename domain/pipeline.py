@@ -204,12 +204,13 @@ class Features(_Strict):
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     datetime: tuple[str, ...] = ()
+    text: tuple[str, ...] = Field((), description="columns of words, learned by which words they hold")
     confirmed: tuple[str, ...] = Field((), description="features that tell the answer almost alone, and may all the same")
     hook: str | None = Field(None, description="features.py:build, a function from a frame of rows to one of features")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.numeric + self.categorical + self.datetime
+        return self.numeric + self.categorical + self.datetime + self.text
 
 
 class Promote(_Strict):
@@ -222,8 +223,9 @@ class Promote(_Strict):
 class Model(_Strict):
     """How the model is learned and judged."""
 
-    estimator: str = Field("sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class")
+    estimator: str = Field("sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class, or features.py:make")
     params: Mapping[str, Any] = Field(default_factory=dict, description="its arguments")
+    calibrate: Literal["no", "sigmoid", "isotonic"] = Field("no", description="how probabilities are corrected, if at all")
     window: Days = Field(timedelta(days=60), description="how far back it learns from")
     retrain: Literal["nightly", "daily", "weekly", "monthly", "never", "on drift"] = "weekly"
     retrain_at_psi: float | None = Field(None, gt=0, description="the predictions' drift that makes it train before it is due")
