@@ -74,7 +74,7 @@ def write_card(
         "question": night.pipeline.title,
         "recipe": {
             "estimator": estimator_path(night.pipeline), "params": dict(night.pipeline.model.params), "seed": SEED,
-            "features": list(model[0].columns_), "hook": night.pipeline.features.hook,
+            "features": list(model[0].inputs_), "hook": night.pipeline.features.hook,
         },
         "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
         "measured": {

@@ -12,22 +12,45 @@ from domain.errors import EnvironmentRefused
 class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Numbers pass, infinities become missing; each category becomes its place in the list seen when fitting.
 
+    Texts become at most `text_parts` numbers each: the strongest directions of their words' weights (latent semantic analysis).
     At most `max_categories` are kept for a column, the most frequent; the rest, unseen ones and nulls become missing,
     which every pipeline's estimator is built to take. Keeps plain lists only, so that the stored form names few types.
     """
 
-    def __init__(self, max_categories: int = 254) -> None:
+    def __init__(self, max_categories: int = 254, text_parts: int = 24) -> None:
         self.max_categories = max_categories
+        self.text_parts = text_parts
 
     def fit(self, frame: pd.DataFrame, answers: Any = None) -> Self:  # noqa: ARG002  # scikit-learn calls it so
-        self.columns_ = [str(name) for name in frame.columns]
+        texts = [str(name) for name in frame.columns if _is_text(frame[name])]
+        self.inputs_ = [str(name) for name in frame.columns]
+        self.columns_ = [name for name in self.inputs_ if name not in texts]
         self.categories_ = {
             str(name): self._kept(frame[name])
             for name in frame.columns
             if isinstance(frame[name].dtype, pd.CategoricalDtype)
         }  # fmt: skip
-        self.n_features_in_ = len(self.columns_)
+        self.words_ = {name: self._words(frame[name]) for name in texts}
+        self.parts_ = {name: words[-1].n_components for name, words in self.words_.items() if words is not None}
+        self.n_features_in_ = len(self.inputs_)
         return self
+
+    def _words(self, column: pd.Series) -> Any:
+        """None when the column holds too few different words to tell anything."""
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from threadpoolctl import threadpool_limits
+
+        weights = TfidfVectorizer(max_features=5000, min_df=2, sublinear_tf=True, strip_accents="unicode")
+        try:
+            matrix = weights.fit_transform(column.fillna(""))
+        except ValueError:  # nothing but stop signs and single uses
+            return None
+        parts = min(self.text_parts, matrix.shape[1] - 1)
+        if parts < 1:
+            return None
+        with threadpool_limits(1):  # so that the sums have one order, and the model one hash
+            return [weights, TruncatedSVD(parts, random_state=0).fit(matrix)]
 
     def _kept(self, column: pd.Series) -> list[str]:
         counts = column.value_counts()
@@ -41,12 +64,17 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         return [place for place, name in enumerate(self.columns_) if name in self.categories_]
 
     def transform(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        missing = [name for name in self.columns_ if name not in frame.columns]
+        missing = [name for name in self.inputs_ if name not in frame.columns]
         if missing:
             raise EnvironmentRefused(f"the model needs the feature {missing[0]!r}, which these rows do not have")
-        matrix = np.empty((len(frame), len(self.columns_)), dtype=np.float64)
+        matrix = np.empty((len(frame), len(self.columns_) + sum(self.parts_.values())), dtype=np.float64)
         for place, name in enumerate(self.columns_):
             matrix[:, place] = self._codes(frame[name], name) if name in self.categories_ else _finite(frame[name])
+        place = len(self.columns_)
+        for name, parts in self.parts_.items():
+            weights, directions = self.words_[name]
+            matrix[:, place : place + parts] = directions.transform(weights.transform(frame[name].fillna("")))
+            place += parts
         return matrix
 
     def _codes(self, column: pd.Series, name: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
@@ -63,7 +91,12 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         }  # fmt: skip
 
     def get_feature_names_out(self, names: Any = None) -> "np.ndarray[Any, Any]":  # noqa: ARG002  # scikit-learn calls it so
-        return np.array(self.columns_, dtype=object)
+        parts = [f"{name} {number + 1}" for name, count in self.parts_.items() for number in range(count)]
+        return np.array([*self.columns_, *parts], dtype=object)
+
+
+def _is_text(column: pd.Series) -> bool:
+    return pd.api.types.is_string_dtype(column.dtype) and not isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def _finite(column: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":

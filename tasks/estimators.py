@@ -12,6 +12,7 @@ from domain.pipeline import Pipeline
 from domain.promotion import HIGHER_IS_BETTER
 from domain.words import Task
 from infra.settings import Settings
+from tasks.features import load_function
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,19 @@ def estimator_path(pipeline: Pipeline) -> str:
 
 
 def build_estimator(pipeline: Pipeline, settings: Settings) -> Any:
-    """The estimator with its arguments and a fixed seed; raises DefinitionError with the nearest known name."""
+    """The estimator with its arguments and a fixed seed; raises DefinitionError with the nearest known name.
+
+    `file.py:function` is a factory in the pipeline's own folder: it is called with the arguments.
+    """
     path = estimator_path(pipeline)
+    if ":" in path:
+        factory = load_function(settings.deployments / pipeline.name, path, key="model.estimator")
+        try:
+            made = factory(**pipeline.model.params)
+        except TypeError as error:
+            raise _wrong(pipeline, f"model.params: {error}") from None
+        _refuse_wrong_task(pipeline, path, made)
+        return made
     found = _find_class(pipeline, path, allowed=[name.strip() for name in settings.estimators.split(",")])
     known = inspect.signature(found).parameters
     params: Mapping[str, Any] = pipeline.model.params
@@ -112,13 +124,23 @@ def fit_model(frame: "pd.DataFrame", answers: Any, *, pipeline: Pipeline, settin
     if "categorical_features" in takes:
         if "categorical_features" not in pipeline.model.params:
             estimator.set_params(categorical_features=encoder.category_places or None)
-        if "early_stopping" not in pipeline.model.params and _has_lonely_class(pipeline, answers):
+        if "early_stopping" in takes and "early_stopping" not in pipeline.model.params and _has_lonely_class(pipeline, answers):
             estimator.set_params(early_stopping=False)  # its inner split needs two rows of each class
-        steps = Steps([("encode", encoder), ("model", estimator)])
+        steps = Steps([("encode", encoder), ("model", _calibrated(pipeline, estimator))])
     else:
-        steps = Steps([("encode", encoder), ("spread", _spread(encoder)), ("model", estimator)])
+        steps = Steps([("encode", encoder), ("spread", _spread(encoder)), ("model", _calibrated(pipeline, estimator))])
     with definition_errors(pipeline):
         return steps.fit(frame, answers)
+
+
+def _calibrated(pipeline: Pipeline, estimator: Any) -> Any:
+    """The estimator with its probabilities corrected by cross-validation, where the pipeline asks for it."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    how = pipeline.model.calibrate
+    if how == "no" or pipeline.target.task is Task.REGRESSION:
+        return estimator
+    return CalibratedClassifierCV(estimator, method=how, cv=3)
 
 
 def _has_lonely_class(pipeline: Pipeline, answers: Any) -> bool:
@@ -134,7 +156,7 @@ def _spread(encoder: Any) -> Any:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     categories = encoder.category_places
-    numbers = [place for place in range(len(encoder.columns_)) if place not in categories]
+    numbers = [place for place in range(len(encoder.get_feature_names_out())) if place not in categories]
     filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     each = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=60, sparse_output=False)
     return ColumnTransformer([("numbers", make_pipeline(filled, StandardScaler()), numbers), ("categories", each, categories)])

@@ -26,7 +26,8 @@ def feature_columns(pipeline: Pipeline) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {
         **dict.fromkeys(features.numeric, "number"),
         **dict.fromkeys(features.categorical, "category"),
-        **dict.fromkeys(features.datetime, "moment"),
+        **{name: "moment" if pipeline.columns[name].time else "date" for name in features.datetime},
+        **dict.fromkeys(features.text, "text"),
     }
     if not kinds:
         raise _wrong(pipeline, "features: none is listed, so there is nothing to learn from")
@@ -34,7 +35,9 @@ def feature_columns(pipeline: Pipeline) -> dict[str, Kind]:
         declared = pipeline.columns[name].type
         if kind == "number" and declared not in _NUMBERS:
             raise _wrong(pipeline, f"features.numeric: {name!r} is a {declared}; list it as categorical or datetime")
-        if kind == "moment" and declared not in ("date", "timestamp"):
+        if kind == "text" and declared != "text":
+            raise _wrong(pipeline, f"features.text: {name!r} is a {declared}, not text")
+        if kind in ("moment", "date") and declared not in ("date", "timestamp"):
             raise _wrong(pipeline, f"features.datetime: {name!r} is a {declared}, not a date or a timestamp")
     return kinds
 
@@ -46,16 +49,19 @@ def _wrong(pipeline: Pipeline, what: str) -> DefinitionError:
 def load_hook(definition: Definition) -> Hook | None:
     """The function that `features.hook` names, from the pipeline's own folder; None when there is no hook."""
     named = definition.pipeline.features.hook
-    if named is None:
-        return None
+    return cast(Hook, load_function(definition.folder, named, key="features.hook")) if named is not None else None
+
+
+def load_function(folder: Path, named: str, *, key: str) -> Callable[..., Any]:
+    """`file.py:function` of a pipeline's own folder; `key` is where pipeline.yaml names it."""
     file, _, function = named.partition(":")
-    path = definition.folder / file
-    if not path.is_file() or path.parent != definition.folder or not function:
-        raise DefinitionError(f"features.hook: {named!r} names no file of this folder and function in it", where=str(path))
+    path = folder / file
+    if not path.is_file() or path.parent != folder or not function:
+        raise DefinitionError(f"{key}: {named!r} names no file of this folder and function in it", where=str(path))
     found = getattr(_load_module(path), function, None)
     if not callable(found):
-        raise DefinitionError(f"features.hook: there is no function {function!r} in {file}", where=str(path))
-    return cast(Hook, found)
+        raise DefinitionError(f"{key}: there is no function {function!r} in {file}", where=str(path))
+    return cast(Callable[..., Any], found)
 
 
 def _load_module(path: Path) -> Any:
@@ -80,8 +86,9 @@ def hook_hash(definition: Definition) -> str:
 
 
 def prepare(rows: "pd.DataFrame", columns: Mapping[str, Kind], hook: Hook | None) -> "pd.DataFrame":
-    """What the encoder takes: numbers, categories, and three numbers for each moment (its minute of the day, weekday
-    from Monday = 0, and month). A hook is handed the columns and its answer is treated by its types."""
+    """What the encoder takes: numbers, categories, texts, and three numbers for each moment (its minute of the day, weekday
+    from Monday = 0, and month), with the day counted from 1970 for a date that is not the row's own time: a birthday's
+    year says something, while the row's own only grows. A hook is handed the columns and its answer is treated by its types."""
     import pandas as pd
 
     frame = rows[list(columns)]
@@ -91,7 +98,9 @@ def prepare(rows: "pd.DataFrame", columns: Mapping[str, Kind], hook: Hook | None
     for name in frame.columns:
         column = frame[name]
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            parts.update(_moment_parts(str(name), column))
+            parts.update(_moment_parts(str(name), column, day=hook is None and columns.get(str(name)) == "date"))
+        elif hook is None and columns.get(str(name)) == "text":
+            parts[str(name)] = column.astype("str").array
         else:
             parts[str(name)] = _plain(column)
     return pd.DataFrame(parts, index=frame.index, copy=False)
@@ -121,7 +130,7 @@ def _plain(column: "pd.Series[Any]") -> Any:
     return column.astype("str").astype("category").array
 
 
-def _moment_parts(name: str, column: "pd.Series[Any]") -> dict[str, "np.ndarray[Any, Any]"]:
+def _moment_parts(name: str, column: "pd.Series[Any]", *, day: bool) -> dict[str, "np.ndarray[Any, Any]"]:
     import numpy as np
 
     local = column.dt.tz_localize(None) if getattr(column.dtype, "tz", None) is not None else column
@@ -133,4 +142,6 @@ def _moment_parts(name: str, column: "pd.Series[Any]") -> dict[str, "np.ndarray[
         f"{name} weekday": (days + 3) % 7,
         f"{name} month": moments.astype("datetime64[M]").view("int64") % 12 + 1,
     }
+    if day:
+        parts[f"{name} day"] = days
     return {part: np.where(empty, np.nan, values) for part, values in parts.items()}

@@ -18,7 +18,7 @@ from store.pipelines import inner_schema
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["number", "category", "moment", "text"]
+Kind = Literal["number", "category", "moment", "date", "text"]
 ANSWER, NIGHT = "answer", "night"  # columns of what is read for learning, beside the features
 KEY = "key "  # before a key column's name: how it travels to the predictions; no contract's column can be named so
 _COMPARISONS = {"==": "=", "!=": "<>"}
@@ -31,7 +31,7 @@ def expressions(pipeline: Pipeline, columns: Mapping[str, Kind]) -> dict[str, sq
 
 def _expression(pipeline: Pipeline, name: str, kind: Kind) -> sql.Composable:
     column, declared = sql.SQL("t.{}").format(sql.Identifier(name)), pipeline.columns[name].type
-    if kind == "moment":
+    if kind in ("moment", "date"):
         zone = sql.Literal(str(pipeline.interval.timezone))
         local = sql.SQL("{} AT TIME ZONE {}").format(column, zone) if declared == "timestamp" else column
         return sql.SQL("CASE WHEN {c} BETWEEN '0001-01-02' AND '9999-12-30' THEN ({local})::timestamp END").format(
@@ -148,7 +148,7 @@ def _arrow_type(kind: str) -> Any:
 
     return {
         "number": pa.float64(), "category": pa.dictionary(pa.int32(), pa.string()), "text": pa.string(),
-        "moment": pa.timestamp("us"), "bool": pa.bool_(), "int": pa.int64(), "key": pa.string(),
+        "moment": pa.timestamp("us"), "date": pa.timestamp("us"), "bool": pa.bool_(), "int": pa.int64(), "key": pa.string(),
     }[kind]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 100_000  # rows of a night, evenly spread, that are counted
 TENTHS, VALUES = 10, 20
 PREDICTION = "prediction"
-CALENDAR = (" weekday", " month")  # parts of a moment that differ from night to night by nature, so nobody watches them
+CALENDAR = (" weekday", " month", " day")  # parts of a moment that differ from night to night by nature, so nobody watches them
 
 
 def write_profile(frame: "pd.DataFrame", said: Said) -> dict[str, Any]:
@@ -41,9 +41,20 @@ def _spoken(said: Said) -> "pd.Series[Any]":
     return pd.Series(said.values)
 
 
+def _watched(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A text is watched by its length."""
+    import pandas as pd
+
+    if pd.api.types.is_string_dtype(column.dtype) and not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.str.len().astype("float64")
+    return column
+
+
 def _profile_of(column: "pd.Series[Any]") -> dict[str, Any]:
     import numpy as np
     import pandas as pd
+
+    column = _watched(column)
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = sorted(str(value) for value in column.value_counts().head(VALUES).index)
@@ -65,6 +76,7 @@ def _count(column: "pd.Series[Any]", bins: Mapping[str, Any]) -> "Array":
     import pandas as pd
 
     if "edges" in bins:
+        column = _watched(column)
         numbers = column.to_numpy(dtype=np.float64)
         numbers = numbers[np.isfinite(numbers)]
         places = np.searchsorted(np.asarray(bins["edges"], dtype=np.float64), numbers, side="left")

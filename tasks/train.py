@@ -104,10 +104,10 @@ def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | Non
 
 
 def definition_of(night: Night) -> str:
-    """A fingerprint of all that the user wrote about learning: target, features, model, their columns' types, the hook."""
+    """A fingerprint of all that the user wrote about learning: target, features, model, columns' types, the folder's Python."""
     pipeline = night.pipeline
     types = {name: pipeline.columns[name].type for name in (*pipeline.features.columns, pipeline.target.column)}
-    return fingerprint(pipeline.model_fingerprint, types, hook_hash(night.definition))
+    return fingerprint(pipeline.model_fingerprint, types, night.definition.code_hash)
 
 
 def _decide(night: Night, ground: Ground) -> Decision:

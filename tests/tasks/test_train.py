@@ -1,5 +1,7 @@
 """What training promises: when it happens, what it may see, what it measures, and who is champion afterwards."""
 
+import random
+
 import pytest
 import sqlalchemy as sa
 
@@ -221,3 +223,69 @@ def test_the_card_shows_what_the_model_leans_on_and_where_it_differs(shift: Nigh
     assert low < line.metrics["challenger"]["roc_auc"] < high
     assert line.card["measured"]["fitted_on"]["nights"] == ["2024-01-01"]
     assert line.card["measured"]["held_out"]["nights"] == ["2024-01-02"]
+
+
+TICKETS = """
+name: tickets
+title: Which team?
+interval: {every: day, timezone: UTC, from: 2024-01-01}
+source: {kind: csv, path: "x.csv"}
+columns:
+  ticket: {type: int, key: true}
+  words: {type: text, null: true}
+  born: {type: date, null: true}
+  team: {type: text, null: true}
+target: {column: team, task: classification}
+features: {text: [words], datetime: [born]}
+model: {metric: accuracy, min_intervals: 2}
+"""
+
+
+def ticket_rows(day: str) -> list[dict[str, object]]:
+    chance = random.Random(day)
+    said = {"billing": "invoice refund paid twice", "network": "router slow wifi down", "door": "key badge locked out"}
+    rows: list[dict[str, object]] = []
+    for number in range(200):
+        team = chance.choice(list(said))
+        words = " ".join(chance.choices([*said[team].split(), "please", "help", "today", "naïve"], k=6))
+        year = {"billing": 1950, "network": 1980, "door": 2000}[team] + chance.randint(0, 9)
+        unknown = number % 10 == 0
+        rows.append(
+            {"ticket": number, "words": None if unknown else words, "born": f"{year}-06-01" if unknown else None, "team": team}
+        )
+    return rows
+
+
+def test_words_and_the_years_of_dates_are_learned_from(shift: Nightshift) -> None:
+    shift.name, shift.make_rows = "tickets", ticket_rows  # type: ignore[assignment]
+    shift.define(TICKETS)
+    said = shift.take_all(*THREE)
+    assert "is champion: accuracy 0.9" in said["train"].reason
+    (line,) = shift.query("SELECT avg((prediction = team)::int) AS right_of_dates FROM tickets.latest WHERE words IS NULL")
+    assert line.right_of_dates > 0.9
+
+
+def test_a_factory_of_the_users_own_makes_the_estimator(shift: Nightshift) -> None:
+    shift.rewrite(
+        "sklearn.ensemble.HistGradientBoostingClassifier, params: {max_iter: 20}", "'features.py:make', params: {depth: 3}"
+    )
+    (shift.settings.deployments / "shops" / "features.py").write_text(
+        "from sklearn.ensemble import ExtraTreesClassifier, VotingClassifier\n"
+        "from sklearn.linear_model import LogisticRegression\n"
+        "def make(depth):\n"
+        "    trees = ExtraTreesClassifier(n_estimators=20, max_depth=depth, random_state=0)\n"
+        "    return VotingClassifier([('trees', trees), ('line', LogisticRegression())], voting='soft')\n"
+    )
+    said = shift.take_all(*THREE)
+    assert "version 1 is champion" in said["train"].reason
+    assert said["score"].rows_out == 120
+    shift.rewrite("depth: 3", "deep: 3")
+    with pytest.raises(DefinitionError, match="unexpected keyword argument 'deep'"):
+        shift.take("2024-01-04")
+
+
+def test_probabilities_are_calibrated_where_the_pipeline_asks(shift: Nightshift) -> None:
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, calibrate: sigmoid")
+    said = shift.take_all(*THREE)
+    assert "version 1 is champion" in said["train"].reason
+    assert said["score"].rows_out == 120
