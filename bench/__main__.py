@@ -1,4 +1,4 @@
-"""`make bench [size=small|full]`: every comparison in one run, each in a process of its own; prints a table and writes results.json.
+"""`make bench [size=small|full]`: every comparison in one run, each in a process of its own; a table, and results.json.
 
 Each comparison measures ours and the other side by side. What a ratio means, and which side of 1 is better, stands in LOWER
 and in the file that measures it.
@@ -57,13 +57,11 @@ def _measure(name: str, argument: str) -> dict[str, dict[str, object]]:
 
 
 def _print(results: dict[str, dict[str, object]]) -> None:
-    rows = [
-        (
-            name, figures.get("ratio"), "lower" if name.startswith(LOWER) else "higher", figures.get("ours"), figures.get("other"),
-            f"{float(str(figures.get('rows', 0) or 0)):,.0f}", figures.get("peak_mb"),
-        )
-        for name, figures in results.items()
-    ]  # fmt: skip
+    rows = []
+    for name, figures in results.items():
+        ratio, ours, other, count, peak = (figures.get(key) for key in ("ratio", "ours", "other", "rows", "peak_mb"))
+        better = "lower" if name.startswith(LOWER) else "higher"
+        rows.append((name, ratio, better, ours, other, f"{float(str(count or 0)):,.0f}", peak))
     out.print()
     print_table(
         "Ours / other, side by side in one run",
