@@ -56,6 +56,8 @@ class _Producer:
         self._thread.join()
 
 
+BINARY_HEADER, BINARY_TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_COPY_BINARY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary, FREEZE {freeze})"
 _COPY_IN = """
 COPY {table} ({columns}) FROM STDIN (FORMAT csv, ENCODING 'UTF8', DELIMITER {delimiter}, NULL {null}, FREEZE {freeze})
 """
@@ -84,6 +86,15 @@ def copy_statement(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         delimiter=sql.Literal(delimiter),
         null=sql.Literal(null),
+        freeze=sql.Literal(freeze),
+    )
+
+
+def binary_statement(schema: str, table: str, columns: Sequence[str], *, freeze: bool = False) -> sql.Composed:
+    """COPY … FROM STDIN in PostgreSQL's binary format; the blocks go between BINARY_HEADER and BINARY_TRAILER."""
+    return sql.SQL(_COPY_BINARY).format(
+        table=sql.Identifier(schema, table),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         freeze=sql.Literal(freeze),
     )
 

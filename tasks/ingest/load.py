@@ -69,7 +69,7 @@ def load_files(connection: sa.Connection, batch: Batch, pipeline: Pipeline, file
     """Loads the files into the batch's tables, in the caller's transaction.
 
     Should Postgres refuse a value that was found to be good, in a spelling that only Postgres dislikes, everything is read
-    again with every value spelt our way.
+    again and no byte goes on as it came.
     """
     connection.execute(_SESSION, {"zone": str(pipeline.interval.timezone)})
     attempt = connection.begin_nested()
@@ -117,10 +117,8 @@ def _load_file(
     connection: sa.Connection, loading: _Loading, batch: Batch, pipeline: Pipeline, file: SourceFile, *, careful: bool
 ) -> None:
     with open_file(file, pipeline, careful=careful) as opened:
-        statement = copy_statement(
-            batch.schema, batch.table, opened.columns, delimiter=opened.delimiter, null=opened.null, freeze=True
-        )  # fmt: skip
-        copy_in(connection, statement, loading.payloads(opened.stretches, file))
+        payloads = opened.target.framed(loading.payloads(opened.stretches, file))
+        copy_in(connection, opened.target.statement(batch), payloads)
 
 
 def _loaded(loading: _Loading, pipeline: Pipeline, seconds: Mapping[str, float]) -> Loaded:

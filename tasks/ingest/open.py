@@ -1,40 +1,38 @@
-"""Opens one file of a night by its kind: which columns it brings, how COPY is told to read them, and its parsed stretches."""
+"""Opens one file of a night by its kind: how COPY is told to read it, and its parsed stretches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from domain.pipeline import Pipeline, Source
-from store.pipelines import MORE
-from tasks.ingest.blocks import Dialect, cut_blocks
+from tasks.ingest.blocks import Block, Dialect, cut_blocks
 from tasks.ingest.cells import Marks
 from tasks.ingest.files import SourceFile
 from tasks.ingest.from_sql import NULL
 from tasks.ingest.header import match_columns, read_header
 from tasks.ingest.parse import BlockParser, Parsed
 from tasks.ingest.read import Layout
-from tasks.ingest.tables import read_jsonl, read_parquet
-from tasks.ingest.text import open_text
+from tasks.ingest.tables import read_jsonl, read_parquet, table_target
+from tasks.ingest.text import Utf8, open_text
+from tasks.ingest.write import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`stretches` gives CSV for COPY, with these columns, this delimiter and this null mark."""
+    """`stretches` gives the rows of the file, written as `target` says."""
 
-    columns: tuple[str, ...]
-    delimiter: str
-    null: str
+    target: Target
     stretches: Iterator[Parsed]
 
 
 @contextmanager
 def open_file(file: SourceFile, pipeline: Pipeline, *, careful: bool) -> Iterator[Opened]:
-    """Raises SourceError when the file is not what the source and the contract say."""
+    """With `careful`, no byte goes on as it came. Raises SourceError when the file is not what source and contract say."""
     kind = pipeline.source.kind
     if kind in ("parquet", "jsonl", "http"):
         stretches = read_parquet(file, pipeline) if kind == "parquet" else read_jsonl(file, pipeline)
-        targets = (*pipeline.columns, MORE) if pipeline.new_columns == "add" else tuple(pipeline.columns)
-        yield Opened(targets, ",", "", stretches)
+        yield Opened(table_target(pipeline), stretches)
         return
     source = Source(kind="csv", path="query", nulls=(NULL,)) if kind == "sql" else pipeline.source
     with open_text(file, encoding=source.encoding) as stream:
@@ -44,12 +42,16 @@ def open_file(file: SourceFile, pipeline: Pipeline, *, careful: bool) -> Iterato
         )  # fmt: skip
         dialect = Dialect(source.delimiter, source.quote, source.comment)
         layout = Layout(header, dialect, Marks(source.decimal, source.thousands), source.nulls)
-        zone, add = pipeline.interval.timezone, pipeline.new_columns == "add"
-        parser = BlockParser(layout, pipeline.columns, zone, careful=careful, add=add)
+        blocks = cut_blocks(stream, source=file.name, dialect=dialect, line=line)
+        first = next(blocks, None)
+        as_it_came = not careful and (first is None or not first.quoted)
+        parser = BlockParser(
+            layout, pipeline.columns, pipeline.interval.timezone, as_it_came=as_it_came, add=pipeline.new_columns == "add"
+        )  # fmt: skip
+        yield Opened(parser.target, _stretches(parser, stream, chain([first] if first else [], blocks)))
 
-        def stretches_of_text() -> Iterator[Parsed]:
-            for block in cut_blocks(stream, source=file.name, dialect=dialect, line=line):
-                yield parser.parse(block)
-            stream.check_unchanged()
 
-        yield Opened(parser.targets, parser.delimiter, parser.null, stretches_of_text())
+def _stretches(parser: BlockParser, stream: Utf8, blocks: Iterator[Block]) -> Iterator[Parsed]:
+    for block in blocks:
+        yield parser.parse(block)
+    stream.check_unchanged()

@@ -18,11 +18,11 @@ from domain.pipeline import Column
 from store.pipelines import MORE
 from tasks.ingest.blocks import Block, Spans, record_spans
 from tasks.ingest.cells import Marks
-from tasks.ingest.encode import encode_rows
 from tasks.ingest.judge import Judged, judge
 from tasks.ingest.keys import Hashes, as_key, hash_keys
 from tasks.ingest.read import BlockReader, Layout, Ragged, Read
 from tasks.ingest.rejects import Reject, explain
+from tasks.ingest.write import Target, has_binary_form, write_rows
 
 _BLANK = re.compile(rb"\n\n+")
 
@@ -39,24 +39,38 @@ class Parsed:
 
 
 class BlockParser:
-    """Takes the blocks of one file by one contract. With `careful`, every value is written anew, so that Postgres meets no
-    spelling but ours."""
+    """Takes the blocks of one file by one contract.
+
+    `as_it_came` says that the file's own bytes may go on to Postgres where they are plain; otherwise every row is written anew
+    from its values. With `add`, columns outside the contract are kept in one of JSON.
+    """
 
     def __init__(
-        self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo, *, careful: bool = False, add: bool = False
+        self, layout: Layout, columns: Mapping[str, Column], zone: ZoneInfo, *, as_it_came: bool = True, add: bool = False
     ) -> None:
         self.layout, self.zone = layout, zone
         self.columns = {name: columns[name] for name in layout.header if name in columns}
         self._keys = [name for name, column in columns.items() if column.key]
         self._reader = BlockReader(layout, self.columns)
-        self._rewritten = frozenset(
-            name for name in self.columns if careful or _spelt_otherwise(self.columns[name], layout.marks)
-        )  # fmt: skip
         self._adds = add and len(self.columns) < len(layout.header)
-        self.targets = (*self.columns, MORE) if self._adds else tuple(self.columns)
-        whole = len(self.columns) == len(layout.header) and not self._rewritten
-        self._as_it_came = whole and len(layout.nulls) == 1 and not set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
-        self.delimiter, self.null = (layout.dialect.delimiter, layout.nulls[0]) if self._as_it_came else (",", "")
+        self._as_it_came = as_it_came and self._may_go_on()
+        targets = (*self.columns, MORE) if self._adds else tuple(self.columns)
+        if self._as_it_came:
+            self.target = Target(targets, False, layout.dialect.delimiter, layout.nulls[0])
+        else:
+            self.target = Target(targets, has_binary_form(self.columns))
+
+    def _may_go_on(self) -> bool:
+        """Whether COPY can be told how the file is written, and means the same by every cell of it."""
+        layout = self.layout
+        if (
+            len(self.columns) < len(layout.header)
+            or len(layout.nulls) > 1
+            or set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
+        ):
+            return False
+        numbers_differ = layout.marks != Marks() and any(c.type in ("int", "float", "decimal") for c in self.columns.values())
+        return not numbers_differ and not any(column.format for column in self.columns.values())
 
     def parse(self, block: Block) -> Parsed:
         """Raises SourceError when the block is not UTF-8."""
@@ -72,7 +86,7 @@ class BlockParser:
             spans, data = record_spans(block, self.layout.dialect), _BLANK.sub(b"\n", data).lstrip(b"\n")
         if read.ragged or judged.faults or (spans is not None and spans.torn.any()):
             return self._with_rejects(block, data, read, judged, spans or record_spans(block, self.layout.dialect))
-        payload = data if self._is_plain(block, data) else self._encode(self._strings(block, data), judged)
+        payload = data if self._is_plain(block, data) else self._write(block, data, judged)
         places = spans.lines if spans is not None else np.arange(block.line, block.line + read.table.num_rows)
         return Parsed(payload, self._hashes(judged.values), places, [], judged.twice)
 
@@ -81,12 +95,6 @@ class BlockParser:
             return block
         return Block(block.source, block.line, block.data.replace(b"\r\n", b"\n"), block.quoted)
 
-    def _strings(self, block: Block, data: bytes) -> Any:
-        strings = self._reader.strings(block, data)
-        if self._adds:
-            strings = strings.append_column(MORE, pa.array(self._reader.extras(block, data), pa.string()))
-        return strings
-
     def _is_plain(self, block: Block, data: bytes) -> bool:
         """Whether Postgres reads the bytes exactly as pyarrow did."""
         return self._as_it_came and not block.quoted and not any(mark in data for mark in (b"\r", b"\\", b'"'))
@@ -94,18 +102,17 @@ class BlockParser:
     def _hashes(self, values: Mapping[str, Any]) -> Hashes:
         return hash_keys([as_key(values[name], self.columns[name].type) for name in self._keys])
 
-    def _encode(self, strings: Any, judged: Judged, good: NDArray[np.bool_] | None = None) -> bytes:
-        """Rows as CSV: cells as they came, or from their values where Postgres would not read them so."""
-        for number, name in enumerate(strings.column_names):
-            if name in self._rewritten:
-                strings = strings.set_column(number, name, judged.values[name].cast(pa.string()))
-        texts = {name for name, column in self.columns.items() if column.type in ("text", "json")} | {MORE}
-        kept = strings if good is None else strings.filter(pa.array(good))
-        return encode_rows(kept, quote=texts, delimiter=self.delimiter, null=self.null)
+    def _write(self, block: Block, data: bytes, judged: Judged, good: NDArray[np.bool_] | None = None) -> bytes:
+        values = dict(judged.values)
+        if self._adds:
+            values[MORE] = pa.array(self._reader.extras(block, data), pa.string())
+        if good is not None:
+            values = {name: column.filter(pa.array(good)) for name, column in values.items()}
+        return write_rows(values, self.columns, self.target)
 
     def _with_rejects(self, block: Block, data: bytes, read: Read, judged: Judged, spans: Spans) -> Parsed:
         records = np.delete(np.arange(read.table.num_rows + len(read.ragged)), [row[0] for row in read.ragged])
-        strings = self._strings(block, data)
+        strings = self._reader.strings(block, data)
         rejects = self._shape_rejects(read.ragged, spans, block.source)
         bad = judged.bad_rows()
         good = np.ones(read.table.num_rows, dtype=bool) if bad is None else ~bad
@@ -116,7 +123,7 @@ class BlockParser:
         if self._is_plain(block, data) and len(spans.starts) == read.table.num_rows + len(read.ragged):
             payload = spans.cut(records[good])
         else:
-            payload = self._encode(strings, judged, good)
+            payload = self._write(block, data, judged, good)
         values = {name: judged.values[name].filter(pa.array(good)) for name in self._keys}
         places = spans.lines[np.minimum(records[good], len(spans.lines) - 1)]
         return Parsed(payload, self._hashes(values), places, rejects, judged.twice)
@@ -148,8 +155,3 @@ class BlockParser:
 def _torn(spans: Spans, record: int, source: str) -> Reject:
     reason = "text follows a closing quote, so that nobody can say where the cell ends"
     return Reject(source, spans.line(record), None, None, "shape", reason, spans.text(record))
-
-
-def _spelt_otherwise(column: Column, marks: Marks) -> bool:
-    """Whether Postgres would not read such cells as they came."""
-    return column.format is not None or (column.type in ("int", "float", "decimal") and marks != Marks())

@@ -1,9 +1,8 @@
 """Tables that arrive typed or as JSON, held against the contract like CSV: Parquet files, and one JSON object a line."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,6 @@ from domain.pipeline import Column, Pipeline
 from store.pipelines import MORE
 from tasks.ingest.blocks import Dialect, cut_blocks
 from tasks.ingest.cells import ZONED
-from tasks.ingest.encode import encode_rows
 from tasks.ingest.files import SourceFile
 from tasks.ingest.header import match_columns
 from tasks.ingest.judge import judge, whole
@@ -23,6 +21,7 @@ from tasks.ingest.parse import Parsed
 from tasks.ingest.read import as_objects
 from tasks.ingest.rejects import Reject, explain
 from tasks.ingest.text import open_text
+from tasks.ingest.write import Target, has_binary_form, write_rows
 
 _ROWS = 32_768
 _NO_QUOTES = Dialect(quote=None)
@@ -71,8 +70,14 @@ def read_jsonl(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
         stream.check_unchanged()
 
 
+def table_target(pipeline: Pipeline) -> Target:
+    """How the rows of these readers are written."""
+    more = (MORE,) if pipeline.new_columns == "add" else ()
+    return Target((*pipeline.columns, *more), has_binary_form(pipeline.columns))
+
+
 def _parser(file: SourceFile, pipeline: Pipeline) -> "TableParser":
-    return TableParser(file.name, pipeline.columns, pipeline.interval.timezone, adds=pipeline.new_columns == "add")
+    return TableParser(file.name, pipeline, table_target(pipeline))
 
 
 def _more(rows: list[dict[str, Any]], pipeline: Pipeline) -> list[str | None]:
@@ -131,10 +136,10 @@ def _text(value: Any) -> str | None:
 class TableParser:
     """Takes stretches of a table by one contract."""
 
-    def __init__(self, source: str, columns: Mapping[str, Column], zone: ZoneInfo, *, adds: bool = False) -> None:
-        self.source, self.columns, self.zone, self.adds = source, columns, zone, adds
-        self._keys = [name for name, column in columns.items() if column.key]
-        self._texts = {name for name, column in columns.items() if column.type in ("text", "json")} | {MORE}
+    def __init__(self, source: str, pipeline: Pipeline, target: Target) -> None:
+        self.source, self.columns, self.zone = source, pipeline.columns, pipeline.interval.timezone
+        self.target, self.adds = target, MORE in target.columns
+        self._keys = [name for name, column in self.columns.items() if column.key]
 
     def parse(self, table: Any, places: Any, more: list[str | None] | None = None) -> Parsed:
         """`places` gives each row's number in its source, `more` what it holds outside the contract."""
@@ -158,9 +163,8 @@ class TableParser:
         bad = judged.bad_rows()
         if bad is not None:
             values, places = {name: column.filter(pa.array(~bad)) for name, column in values.items()}, places[~bad]
-        texts = pa.table({name: _written(column) for name, column in values.items()})
         hashes = hash_keys([as_key(values[name], self.columns[name].type) for name in self._keys])
-        return Parsed(encode_rows(texts, quote=self._texts), hashes, places, rejects, judged.twice)
+        return Parsed(write_rows(values, self.columns, self.target), hashes, places, rejects, judged.twice)
 
     def _conform(self, name: str, cells: Any, column: Column) -> tuple[Any, bool]:
         """The column as the contract's type where Arrow can vouch for that; else as text, to be checked cell by cell."""
@@ -208,10 +212,6 @@ def _typed(cells: Any, kind: str) -> tuple[Any, bool]:
         same = pc.equal(days.cast(pa.timestamp("us")), cells.cast(pa.timestamp("us"), safe=False))
         return pc.if_else(pc.fill_null(same, False), days.cast(pa.string()), cells.cast(pa.string())), True
     return cells.cast(pa.string()), True
-
-
-def _written(column: Any) -> Any:
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def _first_line(error: BaseException) -> str:
