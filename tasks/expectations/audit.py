@@ -7,7 +7,7 @@ else, and it ends with the session, so a kill leaves nothing behind.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -20,6 +20,9 @@ from store.engine import translate
 from tasks.expectations.catches import Catch, marked_rows
 from tasks.expectations.findings import Finding
 from tasks.expectations.suite import Rule
+
+if TYPE_CHECKING:
+    from tasks.expectations.engine import Reader
 
 _VIEW, _EMPTY = "audited", sql.Identifier("pg_temp", "empty")
 _OPTIONS = (
@@ -59,36 +62,49 @@ def judge(
     """
     from tasks.expectations import engine
 
+    with _session(url) as database:
+        return judge_here(engine.Reader(database), audited, rules, mostly=mostly, set_aside=set_aside)
+
+
+def judge_here(
+    reader: "Reader", audited: Audited, rules: Sequence[Rule], *, mostly: Mapping[int, float], set_aside: bool = True
+) -> Findings:
+    """The same in a session of the caller's, in which the table may be a temporary one. The session ends with the reader."""
+    from tasks.expectations import engine
+
     by_row = [rule for rule in rules if engine.is_row_level(rule)]
     whole = [rule for rule in rules if not engine.is_row_level(rule)]
-    with _session(url) as (database, reader):
-        _lint(database, reader, audited, rules)
-        _show(database, audited)
+    database = reader.database
+    _lint(reader, audited, rules)
+    _show(database, audited)
+    session = reader.open(_VIEW)
+    findings, catches = session.judge_rows(by_row, mostly=mostly)
+    failing = {finding.rule.number for finding in findings if finding.unexpected}
+    catches = [catch for catch in catches if catch.rule.number in failing]
+    examples = {catch.rule.number: _examples(database, audited, catch) for catch in catches}
+    caught = [catch for catch in catches if set_aside and catch.rule.severity is Severity.CRITICAL]
+    if caught and whole:
+        _show(database, audited, without=caught)
         session = reader.open(_VIEW)
-        findings, catches = session.judge_rows(by_row, mostly=mostly)
-        failing = {finding.rule.number for finding in findings if finding.unexpected}
-        catches = [catch for catch in catches if catch.rule.number in failing]
-        examples = {catch.rule.number: _examples(database, audited, catch) for catch in catches}
-        caught = [catch for catch in catches if set_aside and catch.rule.severity is Severity.CRITICAL]
-        if caught and whole:
-            _show(database, audited, without=caught)
-            session = reader.open(_VIEW)
-        findings += session.judge(whole)
+    findings += session.judge(whole)
     return Findings(tuple(sorted(findings, key=lambda finding: finding.rule.number)), tuple(caught), examples)
 
 
 def lint(url: sa.URL, audited: Audited, rules: Sequence[Rule]) -> None:
     """Raises DefinitionError, with the rule's place, for one that cannot run on this table; reads no rows."""
-    with _session(url) as (database, reader):
-        _lint(database, reader, audited, rules)
+    from tasks.expectations.engine import Reader
+
+    with _session(url) as database:
+        _lint(Reader(database), audited, rules)
 
 
-def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Rule]) -> None:
+def _lint(reader: "Reader", audited: Audited, rules: Sequence[Rule]) -> None:
     from tasks.expectations import engine
 
     asked = (tuple(audited.columns.items()), tuple((rule.type, repr(rule.arguments)) for rule in rules))
     if asked in _linted or not rules:
         return
+    database = reader.database
     # A real, empty table: a view without rows would be planned away before a bad regular expression is looked at.
     _make(database, sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(_EMPTY, sql.Identifier(audited.schema, audited.table)))
     _show(database, audited, table=_EMPTY)
@@ -105,10 +121,8 @@ def _lint(database: sa.Engine, reader: Any, audited: Audited, rules: Sequence[Ru
 
 
 @contextmanager
-def _session(url: sa.URL) -> Iterator[tuple[sa.Engine, Any]]:
+def _session(url: sa.URL) -> Iterator[sa.Engine]:
     """One read-only session, with psycopg 3 (which binds numbers as numbers) and memory to sort and hash in."""
-    from tasks.expectations.engine import Reader
-
     database = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         poolclass=sa.StaticPool,
@@ -118,7 +132,7 @@ def _session(url: sa.URL) -> Iterator[tuple[sa.Engine, Any]]:
     lost: list[OvernightError] = []
     sa.event.listen(database, "handle_error", _keep_losses(lost))
     try:
-        yield database, Reader(database)
+        yield database
     except DBAPIError as error:
         raise translate(error) from error
     finally:
@@ -148,11 +162,13 @@ def _show(database: sa.Engine, audited: Audited, *, table: sql.Identifier | None
 
 
 def _make(database: sa.Engine, statement: sql.Composed) -> None:
+    """Runs one statement that makes something temporary, by the driver's own hand: it holds % signs that are no parameters."""
     with database.connect() as connection:
-        raw = cast(psycopg.Connection[Any], connection.connection.driver_connection)
-        raw.execute("SET default_transaction_read_only = off")
-        raw.execute(statement)
-        raw.execute("SET default_transaction_read_only = on")
+        raw = connection.connection.cursor()
+        for text in ("SET default_transaction_read_only = off", statement.as_string(), "SET default_transaction_read_only = on"):
+            raw.execute(text)
+            connection.connection.commit()
+        raw.close()
 
 
 def _rows_left(audited: Audited, catches: Sequence[Catch]) -> sa.Select[Any]:
@@ -165,8 +181,11 @@ def _as_text(database: sa.Engine, query: sa.Select[Any]) -> sql.Composable:
     """A query with its values written in by the driver, because a view's definition takes no parameters."""
     compiled = query.compile(dialect=database.dialect, compile_kwargs={"render_postcompile": True})
     with database.connect() as connection:
-        raw = cast(psycopg.Connection[Any], connection.connection.driver_connection)
-        return sql.SQL(cast(Any, psycopg.ClientCursor(raw).mogrify(str(compiled), compiled.params)))
+        raw: Any = connection.connection.driver_connection
+        written = (psycopg.ClientCursor(raw) if isinstance(raw, psycopg.Connection) else raw.cursor()).mogrify(
+            str(compiled), compiled.params
+        )
+    return sql.SQL(cast(Any, written.decode() if isinstance(written, bytes) else written))
 
 
 def _examples(database: sa.Engine, audited: Audited, catch: Catch) -> tuple[Mapping[str, Any], ...]:

@@ -387,10 +387,11 @@ def _counting(catch: Catch, shared: Mapping[int, int], mostly: float) -> Any:
 class Reader:
     """Great Expectations over one SQLAlchemy engine of a single session, so that temporary views are seen.
 
-    Kept for as long as the session: its execution engine closes the session when it is collected.
+    Keep it for as long as the session is needed: its execution engine closes the session when it is collected.
     """
 
     def __init__(self, database: sa.Engine) -> None:
+        self.database = database
         self._engine = SqlAlchemyExecutionEngine(engine=database, create_temp_table=False)
 
     def open(self, table: str) -> Session:
