@@ -31,12 +31,17 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole records of one source, UTF-8, each ended by a line feed; `line` is where the first one starts, from 1."""
+    """Whole records of one source, UTF-8, each ended by a line feed; `line` is where the first one starts, from 1.
+
+    `ends` and `torn` are what cutting a quoted block has found of its records.
+    """
 
     source: str
     line: int
     data: bytes
     quoted: bool
+    ends: Offsets | None = None
+    torn: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ def _scan(data: bytes, dialect: Dialect) -> tuple[Offsets, NDArray[np.bool_]]:
 def record_spans(block: Block, dialect: Dialect) -> Spans:
     data = np.frombuffer(block.data, np.uint8)
     feeds = np.flatnonzero(data == _FEED)
-    ends, torn = _record_ends(block.data, dialect)
+    ends, torn = (block.ends, block.torn) if block.ends is not None else _record_ends(block.data, dialect)
     starts = np.concatenate(([0], ends[:-1])).astype(np.int64)
     lines = block.line + np.searchsorted(feeds, starts)
     filled = ~np.isin(data[starts], (_FEED, _RETURN))
@@ -152,9 +157,10 @@ def cut_blocks(stream: Utf8, *, source: str, dialect: Dialect, line: int, size: 
         if not more and data and not data.endswith(b"\n"):
             data += b"\n"
         quoted = dialect.quoted(data)
-        end = data.rfind(b"\n") + 1 if not quoted else int(_record_ends(data, dialect)[0][-1:].sum())
+        ends, torn = _record_ends(data, dialect) if quoted else (None, None)
+        end = data.rfind(b"\n") + 1 if ends is None else int(ends[-1:].sum())
         if end:
-            yield Block(source, line, data[:end], quoted)
+            yield Block(source, line, data[:end], quoted, ends, torn)
             line += data.count(b"\n", 0, end)
         rest = data[end:]
         if rest and (not more or len(rest) > LONGEST_RECORD):

@@ -11,7 +11,8 @@ from tasks.ingest.place import without_secrets
 
 _READ = 1 << 20
 _MAGIC = "*?["
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
+_SECONDS = 60.0
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def _where_to_look(path: Path) -> str:
 
 
 def _remote(url: str, scratch: Path) -> list[SourceFile]:
+    if url.startswith(("http://", "https://")):
+        return [_download(url, scratch)]
     import fsspec
 
     shown = without_secrets(url)
@@ -76,6 +79,25 @@ def _remote(url: str, scratch: Path) -> list[SourceFile]:
         raise
     except Exception as error:  # every file system has errors of its own
         raise SourceError(f"{shown} cannot be read ({type(error).__name__}: {_first_line(error)})") from None
+
+
+def _download(url: str, scratch: Path) -> SourceFile:
+    import httpx
+
+    shown = without_secrets(url)
+    target = scratch / (PurePosixPath(httpx.URL(url).path).name or "download")
+    try:
+        with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as response, target.open("wb") as file:
+            response.raise_for_status()
+            for block in response.iter_bytes(_READ):
+                file.write(block)
+    except httpx.HTTPStatusError as error:
+        raise SourceError(
+            f"{shown} answers with HTTP {error.response.status_code}", hint="the same run again once it is there"
+        ) from None
+    except httpx.HTTPError as error:
+        raise SourceError(f"{shown} does not answer ({type(error).__name__})", hint="the same run again") from None
+    return look_at(target, shown)
 
 
 def _fetch(system: object, path: str, folder: Path, shown: str) -> SourceFile:

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -210,3 +210,27 @@ def test_a_door_that_stays_shut_is_a_sentence(night: Shops, pages: str) -> None:
     night.source(f'{{kind: http, url: "{pages}", rows: data.items}}')
     with pytest.raises(SourceError, match="HTTP 401"):
         night.ingest()
+
+
+def test_a_csv_behind_an_address_is_downloaded_once_and_a_missing_one_is_a_sentence(
+    night: Shops, wanted: list[Any], write_day: WriteDay
+) -> None:
+    folder = night.folder
+
+    class Files(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *arguments: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    night.source(f'{{kind: csv, path: "http://127.0.0.1:{server.server_port}/{{start:%Y-%m-%d}}.csv?token=geheim"}}')
+    assert night.landed(night.ingest(), COLUMNS) == wanted
+    (folder / f"{DAY}.csv").unlink()
+    with pytest.raises(SourceError, match="answers with HTTP 404") as refused:
+        night.ingest()
+    server.shutdown()
+    server.server_close()
+    assert "geheim" not in str(refused.value)
