@@ -43,12 +43,12 @@ def up() -> None:
     from deployments.prefect_yaml import render_prefect_yaml
     from infra.services import run_services
     from tasks.prepare import prepare
-    from tasks.recovery import recover
+    from tasks.watch import watch
 
     settings = load_settings()
 
     def tidy() -> None:
-        for sentence in recover(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)):
+        for sentence in watch(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)):
             say(sentence)
 
     names = pipeline_names(settings.deployments)

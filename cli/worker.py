@@ -22,7 +22,7 @@ def worker() -> None:
     from deployments.prefect_yaml import render_prefect_yaml
     from infra.services import WORKER, run_services
     from tasks.prepare import prepare
-    from tasks.recovery import recover
+    from tasks.watch import watch
 
     settings = load_settings()
     url = settings.prefect_api_url
@@ -33,7 +33,7 @@ def worker() -> None:
     yaml = render_prefect_yaml(load_definition(settings.deployments, name).pipeline for name in names)
 
     def tidy() -> None:
-        for sentence in recover(settings, url, now=datetime.now(UTC)):
+        for sentence in watch(settings, url, now=datetime.now(UTC)):
             say(sentence)
 
     with run_services(settings, say=say, parts=(WORKER,), prefect_yaml=yaml, before_worker=tidy) as services:

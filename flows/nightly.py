@@ -13,6 +13,7 @@ from tasks.expectations import preload
 from tasks.night import take_night
 from tasks.prepare import prepare
 from tasks.runners import runner_for
+from tasks.telling import tell_at_once
 
 
 @flow(name="nightly", flow_run_name=name_night, persist_result=False)
@@ -37,4 +38,5 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
     report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder())
     show_night(definition, report, settings)
     tell(definition, report)
+    tell_at_once(definition, report, settings, trigger=trigger())
     return report

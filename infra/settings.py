@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     contained: bool = Field(False, description="this process has a container's network to itself, so it may listen on all of it")
     prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
     prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")
+    notify: str | None = Field(None, description="where to tell people: apprise addresses, spaces between them; none: nobody")
     web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")
 
     @classmethod

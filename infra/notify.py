@@ -1,0 +1,29 @@
+"""Telling people: one door for apprise, which comes with Prefect and is imported when there is something to tell."""
+
+import logging
+import re
+
+from infra.settings import Settings
+
+log = logging.getLogger("overnight.notify")
+
+
+def send(settings: Settings, *, title: str, body: str) -> bool:
+    """Sends a message to every address of OVERNIGHT_NOTIFY; False, with a warning in the log, when one did not take it.
+
+    Never raises: a message that is lost must not lose a night.
+    """
+    urls = re.split(r"[\s,]+(?=\w+://)", settings.notify.strip()) if settings.notify else []
+    if not urls:
+        return True
+    try:
+        import apprise
+
+        messenger = apprise.Apprise()
+        unknown = [url.split("://")[0] for url in urls if not messenger.add(url)]
+        sent = bool(messenger.notify(title=title, body=body)) and not unknown
+    except Exception as error:  # whatever a service's plug-in raises
+        sent, unknown = False, [type(error).__name__]
+    if not sent:
+        log.warning("a message did not reach everybody in OVERNIGHT_NOTIFY%s", f" ({', '.join(unknown)})" if unknown else "")
+    return sent

@@ -1,0 +1,105 @@
+"""What people are told, sent to a real address: a small HTTP server that keeps what it gets."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from deployments.catalogue import Definition, load_definition
+from domain.report import NightReport
+from domain.words import RunState
+from infra.notify import send
+from infra.settings import Settings
+from tasks.night import take_night
+from tasks.telling import tell_at_once, tell_due
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+class Inbox(list[dict[str, str]]):
+    url = ""
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    box = Inbox()
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            box.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Keep)
+    box.url = f"json://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield box
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def scheduled(settings: Settings, shops: Definition) -> Definition:
+    path = settings.deployments / "shops" / "pipeline.yaml"
+    path.write_text(path.read_text() + 'schedule: "0 2 * * *"\npublish: {deadline: "07:00"}\n')
+    return load_definition(settings.deployments, "shops")
+
+
+def told(settings: Settings, inbox: Inbox) -> Settings:
+    return settings.model_copy(update={"notify": inbox.url})
+
+
+def test_a_published_night_is_told_once_at_its_deadline(
+    settings: Settings, scheduled: Definition, write_day: Callable[..., Path], inbox: Inbox
+) -> None:
+    write_day("2024-01-05")
+    night = scheduled.pipeline.calendar.named("2024-01-05")
+    assert take_night(scheduled, night, settings, trigger="schedule").state is RunState.PUBLISHED
+    here = told(settings, inbox)
+    assert tell_due(here, now=datetime(2024, 1, 6, 6, 59, tzinfo=BERLIN)) == []
+    for minute in (0, 1, 30):
+        tell_due(here, now=datetime(2024, 1, 6, 7, minute, tzinfo=BERLIN))
+    (message,) = inbox
+    assert (message["title"], message["message"]) == (
+        "Overnight: 1 ready", "shops 2024-01-05: published, 60 rows, 60 are usual"
+    )  # fmt: skip
+
+
+def test_a_night_that_never_started_is_told_as_late_with_no_scheduler_alive(
+    settings: Settings, scheduled: Definition, inbox: Inbox
+) -> None:
+    here = told(settings, inbox)
+    lines = tell_due(here, now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
+    assert lines == ["shops 2024-01-05: late, no run has started"]
+    assert inbox[0]["title"] == "Overnight: 1 of 1 late"
+
+
+def test_a_deadline_of_yesterday_is_no_news(settings: Settings, scheduled: Definition, inbox: Inbox) -> None:
+    assert tell_due(told(settings, inbox), now=datetime(2024, 1, 6, 19, 1, tzinfo=BERLIN)) == []
+
+
+def test_a_night_of_the_schedule_that_fails_is_told_at_once_and_a_backfill_wakes_nobody(
+    settings: Settings, scheduled: Definition, inbox: Inbox
+) -> None:
+    night = scheduled.pipeline.calendar.named("2024-01-05")
+    report = NightReport(7, "shops", night, RunState.HELD, "held: 12 % of the rows do not fit, limit 10 %")
+    here = told(settings, inbox)
+    assert not tell_at_once(scheduled, report, here, trigger="backfill")
+    assert inbox == []
+    assert tell_at_once(scheduled, report, here, trigger="schedule")
+    assert inbox[0]["title"] == "shops 2024-01-05: held"
+    assert "12 % of the rows" in inbox[0]["message"]
+    assert "overnight runs shops --interval 2024-01-05" in inbox[0]["message"]
+
+
+def test_an_address_that_nobody_answers_loses_the_message_and_nothing_else(settings: Settings) -> None:
+    here = settings.model_copy(update={"notify": "json://127.0.0.1:1 nonsense://x"})
+    assert send(here, title="a", body="b") is False
