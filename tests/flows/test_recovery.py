@@ -133,3 +133,25 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
         assert api.read_run(asked.id).state_name == "Published", (said, api.read_run(asked.id))
     assert run_states(writer) == ["crashed", "published"]
     assert any("tried again (attempt 2 of 3)" in line for line in said), said
+
+
+@pytest.mark.slow
+def test_stopping_everything_ends_the_night_under_way_cleanly(
+    settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int
+) -> None:
+    write_day("2024-01-05", rows=300_000)
+    home = settings.model_copy(update={"prefect_port": port})
+    with (
+        run_services(
+            home, say=lambda _: None, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([shops.pipeline])
+        ) as services,
+        PrefectApi(services.prefect_url) as api,
+    ):
+        asked = api.create_run("shops", interval="2024-01-05")
+        assert until(lambda: run_states(writer) == ["running"], within=90)
+        process = api.read_run(asked.id).process
+        assert process is not None
+    assert not psutil.pid_exists(process)
+    with writer.connect() as connection:
+        line = connection.execute(sa.text("SELECT state, reason FROM overnight.run")).one()
+    assert tuple(line) == ("failed", "stopped by hand")
