@@ -117,10 +117,12 @@ class Edge:
         pipeline: str | None = None,
         template: str | None = None,
         lone: bool = False,
+        keep: bool = True,
     ) -> Response:
         """Assembles an answer from one moment of the database, as JSON or through a template.
 
-        `lone` says that the answer reads one statement beside what is known of the pipeline. Raises Unchanged, before
+        `lone` says that the answer reads one statement beside what is known of the pipeline, `keep` that the answer is all
+        that its address gives. Raises Unchanged, before
         anything but the trust line was read, when the asker's tag is still right.
         """
         now, asked = self.now(), request.headers.get("if-none-match", "")
@@ -141,7 +143,7 @@ class Edge:
             alive = known.alive if known else self.reader.ask(living_runs)
             answered, tag, found = self.reader.ask_at_once(read)
         response = self._respond(answered, tag, template=template, path=request.url.path)
-        if version is not None and answered.settled and found.version == version:
+        if keep and version is not None and answered.settled and found.version == version:
             self._keep(request, response, found, tag)
         return response
 

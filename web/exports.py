@@ -61,7 +61,7 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
         found.append((Copy(edge.reader, statement, parameters, form=form), headers, comment))
         return Answered(Health(status="ok"), [(trust, view.pipeline)])
 
-    plain = edge.answer(request, prepare, pipeline=pipeline)
+    plain = edge.answer(request, prepare, pipeline=pipeline, keep=False)
     if not found:
         return problem(request, 404, "Readers see no predictions here, so there is nothing to export.")
     if not _places.acquire(blocking=False):

@@ -52,8 +52,12 @@ class NightLine:
 
 
 @lru_cache(maxsize=256)
-def _read_definition(document: str) -> Pipeline:
-    return Pipeline.model_validate(json.loads(document))
+def _read_definition(document: str, order: tuple[str, ...]) -> Pipeline:
+    """The definition with its columns in the order of the tables, which jsonb does not keep and a key's index needs."""
+    definition = json.loads(document)
+    places = {name: place for place, name in enumerate(order)}
+    columns = sorted(definition["columns"].items(), key=lambda item: places.get(item[0], len(places)))
+    return Pipeline.model_validate({**definition, "columns": dict(columns)})
 
 
 def declared(connection: Connection, *, name: str | None = None) -> list[Pipeline]:
@@ -63,7 +67,7 @@ def declared(connection: Connection, *, name: str | None = None) -> list[Pipelin
     """
     lines = fetch(connection, _DECLARED, {"name": name})
     try:
-        return [_read_definition(line["definition"]) for line in lines]
+        return [_read_definition(line["definition"], tuple(line["columns"])) for line in lines]
     except ValidationError as error:
         first = error.errors()[0]
         raise DefinitionError(
@@ -73,7 +77,9 @@ def declared(connection: Connection, *, name: str | None = None) -> list[Pipelin
 
 
 _DECLARED = sql.SQL("""
-SELECT definition::text AS definition FROM reading.pipeline WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY name
+SELECT definition::text AS definition, ARRAY(SELECT attname::text FROM pg_attribute
+    WHERE attrelid = to_regclass(format('%%I.history', name)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns
+FROM reading.pipeline WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY name
 """)
 
 

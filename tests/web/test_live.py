@@ -57,6 +57,12 @@ def test_a_kept_answer_is_the_same_and_asks_the_database_nothing(live: TestClien
     assert unchanged.headers["overnight-trust"] == first.headers["overnight-trust"]
 
 
+def test_an_export_asked_for_twice_is_the_export_both_times(live: TestClient) -> None:
+    first = live.get("/p/shops/rows.csv")
+    assert first.text.count("\n") == 67
+    assert live.get("/p/shops/rows.csv").text == first.text
+
+
 def test_a_publication_is_seen_within_a_second_whatever_was_kept(live: TestClient, published: Ledger) -> None:
     before = live.get("/api/v1/p/shops/rows").json()
     newest = published.publish("2024-01-04", model=1, salt="corrected", shift=0.25)

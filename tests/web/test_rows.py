@@ -88,3 +88,9 @@ def test_the_form_leads_to_a_permalink(published: Ledger, client: TestClient) ->
 
 def test_a_night_that_holds_no_match_says_so(published: Ledger, client: TestClient) -> None:
     assert "No row of the 66 in this batch matches" in client.get("/p/shops/rows?region=west").text
+
+
+def test_columns_stand_in_the_order_of_the_contract(published: Ledger, client: TestClient) -> None:
+    columns = list(client.get("/api/v1/p/shops/rows?columns=*").json()["columns"])
+    contract = list(published.definition.pipeline.columns)
+    assert [name for name in columns if name in contract] == contract
