@@ -92,6 +92,7 @@ class Known:
     alive: Alive
     standings: Sequence[PipelineStanding]
     mark: Mark
+    stamp: str
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ class Edge:
         def read(connection: Connection) -> tuple[Answered, str, Known]:
             found = known or self._learn(connection, pipeline, now=now, alive=alive, version=version)
             view = View(connection, now, found.alive, found.standings, found.mark)
-            tag = self._tag(view, template)
+            tag = self._tag(found, template)
             if holds_tag(asked, tag) and not any(one.running for one in view.standings):
                 raise Unchanged(tag)
             return assemble(view), tag, found
@@ -155,7 +156,9 @@ class Edge:
         pipelines = find_pipelines(connection, pipeline)
         standings = stand(connection, pipelines, now=now, alive=alive)
         mark = ledger_mark(connection, pipeline)
-        known = Known(version or -1, next_change(pipelines, now), alive, standings, mark)
+        times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(now)) for one in standings]
+        stamp = repr((mark.ledger, times))
+        known = Known(version or -1, next_change(pipelines, now), alive, standings, mark, stamp)
         if version is not None and not any(one.running for one in standings):
             self.known[pipeline] = known
         return known
@@ -167,11 +170,9 @@ class Edge:
         address = (request.scope["path"], request.scope["query_string"])
         self.shelf.put(address, Kept(known.version, known.until, tag, headers, bytes(response.body)))
 
-    def _tag(self, view: View, template: str | None) -> str:
-        times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(view.now)) for one in view.standings]
-        parts = [self.build, template, view.mark.ledger, *times]
-        digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-        return f'W/"p{view.mark.publication}-{digest}"'
+    def _tag(self, known: Known, template: str | None) -> str:
+        digest = hashlib.sha256(f"{self.build} {template} {known.stamp}".encode()).hexdigest()[:16]
+        return f'W/"p{known.mark.publication}-{digest}"'
 
     def _respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
         headers = answer_headers(answered.trust, tag=tag if answered.settled else None)

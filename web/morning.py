@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from domain.interval import Interval
@@ -22,6 +23,7 @@ MISSING_SHOWN = 14
 _TROUBLE = ("failed", "stopped", "held", "missing", "never published")
 
 
+@lru_cache(maxsize=256)
 def trust_of(line: TrustLine) -> Trust:
     return Trust.model_validate(line.to_json())
 

@@ -107,8 +107,9 @@ class Reader:
         return psycopg.connect(arguments.pop("conninfo"), options=options, autocommit=True, row_factory=dict_row, **arguments)
 
 
-def fetch(connection: Connection, statement: sql.Composed | sql.SQL, parameters: Parameters = None) -> list[Row]:
-    return connection.execute(statement, parameters).fetchall()
+def fetch(connection: Connection, statement: sql.Composed | sql.SQL | str, parameters: Parameters = None) -> list[Row]:
+    query = statement.encode() if isinstance(statement, str) else statement
+    return connection.execute(query, parameters).fetchall()
 
 
 def fetch_one(connection: Connection, statement: sql.Composed | sql.SQL, parameters: Parameters = None) -> Row | None:

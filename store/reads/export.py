@@ -22,11 +22,9 @@ _NDJSON = sql.SQL("COPY (SELECT row_to_json(q) FROM ({}) q) TO STDOUT (FORMAT cs
 class Copy:
     """One COPY on a session of its own. Iterate it in one thread; `cancel` may be called from any other."""
 
-    def __init__(
-        self, reader: Reader, statement: sql.Composed, parameters: Sequence[Any], *, form: Form, seconds: float = 600.0
-    ) -> None:
+    def __init__(self, reader: Reader, statement: str, parameters: Sequence[Any], *, form: Form, seconds: float = 600.0) -> None:
         self._reader, self._seconds = reader, seconds
-        self._statement, self._parameters = (_CSV if form == "csv" else _NDJSON).format(statement), parameters
+        self._statement, self._parameters = (_CSV if form == "csv" else _NDJSON).format(sql.SQL(statement)), parameters
         self._connection: Connection | None = None
         self._cancelled = False
         self.rows = 0

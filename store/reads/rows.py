@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from psycopg import sql
@@ -119,7 +120,7 @@ def _shown(row: Row, question: Question) -> Row:
 
 def compose(
     pipeline: Pipeline, question: Question, *, batch: int, input_batch: int, capped: bool = True
-) -> tuple[sql.Composed, list[Any]]:
+) -> tuple[str, list[Any]]:
     """The statement and its parameters; columns come from the contract alone, values are always parameters.
 
     Raises UsageError for a column, value or cursor that is none.
@@ -131,79 +132,109 @@ def compose(
     if len(question.filters) > MOST_FILTERS:
         raise UsageError(f"{len(question.filters)} filters are more than the {MOST_FILTERS} that one question may hold")
     parameters: list[Any] = [batch, input_batch]
-    conditions: list[sql.Composable] = [sql.SQL("batch = %s AND input_batch = %s")]
-    conditions += _filtered(question.filters, types, parameters, zone=pipeline.interval.timezone)
-    order = [*([question.sort] if question.sort and question.sort not in pipeline.key else []), *_keys(pipeline, question)]
+    conditions = tuple(_filtered(question.filters, types, parameters, zone=pipeline.interval.timezone))
+    sort, keys = _order(pipeline, question)
+    behind: tuple[tuple[str, str], ...] = ()
+    at_empty = False
     if question.after:
-        conditions.append(_after(pipeline, question, types, parameters))
-    wanted = list(dict.fromkeys([*question.columns, *order]))
-    direction = sql.SQL(" DESC NULLS LAST" if question.descending else " ASC NULLS LAST")
-    # a key is never null, and without the words its index gives the order
-    plain = sql.SQL(" DESC" if question.descending else "")
-    statement = sql.SQL("SELECT {columns} FROM {view} WHERE {conditions} ORDER BY {order}{limit}").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, wanted if capped else question.columns)),
-        view=sql.Identifier(pipeline.name, "history"),
-        conditions=sql.SQL(" AND ").join(conditions),
-        order=sql.SQL(", ").join(
-            sql.Identifier(name) + (plain if name in pipeline.key else direction) for name in order
-        ),
-        limit=sql.SQL(" LIMIT %s") if capped else sql.SQL(""),
-    )  # fmt: skip
+        values = _read_cursor(question.after, [*sort, *keys], types)
+        at_empty = bool(sort) and values[0] is None
+        parameters += [values[0], *values] if sort and not at_empty else values[len(sort) :]
+        behind = tuple((name, CASTS[types[name]]) for name in (*sort, *keys))
     if capped:
         parameters.append(question.limit + 1)
+    statement = _statement(
+        pipeline.name, question.columns, conditions, sort, keys, behind,
+        at_empty=at_empty, descending=question.descending, capped=capped,
+    )  # fmt: skip
     return statement, parameters
 
 
-def _keys(pipeline: Pipeline, question: Question) -> list[str]:
-    """The key's columns, beginning with the one that is sorted by."""
-    rest = [name for name in pipeline.key if name != question.sort]
-    return [question.sort, *rest] if question.sort in pipeline.key and question.sort else rest
+def _order(pipeline: Pipeline, question: Question) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The column that is sorted by, if it is none of the key's, and the key's columns, beginning with the one that is."""
+    key = pipeline.key
+    if question.sort is None or question.sort not in key:
+        return ((question.sort,) if question.sort else ()), key
+    return (), (question.sort, *(name for name in key if name != question.sort))
+
+
+@lru_cache(maxsize=512)
+def _statement(
+    name: str,
+    columns: tuple[str, ...],
+    filters: tuple[tuple[str, str, str], ...],
+    sort: tuple[str, ...],
+    keys: tuple[str, ...],
+    behind: tuple[tuple[str, str], ...],
+    *,
+    at_empty: bool,
+    descending: bool,
+    capped: bool,
+) -> str:
+    """The text of a question's shape; kept, because composing it costs more than Postgres takes to answer."""
+    conditions: list[sql.Composable] = [sql.SQL("batch = %s AND input_batch = %s")]
+    conditions += [_condition(*one) for one in filters]
+    if behind:
+        conditions.append(_behind(sort, keys, dict(behind), at_empty=at_empty, descending=descending))
+    # a key is never empty, and without words about empty values its index gives the order
+    down = sql.SQL(" DESC" if descending else "")
+    order = [sql.Identifier(one) + down + sql.SQL(" NULLS LAST") for one in sort]
+    order += [sql.Identifier(one) + down for one in keys]
+    wanted = dict.fromkeys([*columns, *sort, *keys]) if capped else columns
+    statement = sql.SQL("SELECT {columns} FROM {view} WHERE {conditions} ORDER BY {order}{limit}").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, wanted)), view=sql.Identifier(name, "history"),
+        conditions=sql.SQL(" AND ").join(conditions), order=sql.SQL(", ").join(order),
+        limit=sql.SQL(" LIMIT %s" if capped else ""),
+    )  # fmt: skip
+    return statement.as_string()
+
+
+def _condition(column: str, operator: str, cast: str) -> sql.Composed:
+    if operator == "null":
+        return sql.SQL("{} IS NULL" if cast == "yes" else "{} IS NOT NULL").format(sql.Identifier(column))
+    return sql.SQL("{} {} %s::{}").format(sql.Identifier(column), sql.SQL(OPERATORS[operator]), sql.SQL(cast))
 
 
 def _filtered(
     filters: Sequence[Filter], types: Mapping[str, str], parameters: list[Any], *, zone: tzinfo
-) -> Iterator[sql.Composed]:
+) -> Iterator[tuple[str, str, str]]:
+    """Each filter's shape: column, operator, and the type its value is read as; the value goes to the parameters."""
     for one in filters:
         if one.operator not in OPERATORS:
             raise UsageError(f"{one.operator[:20]!r} is no comparison; there are {', '.join(OPERATORS)}")
         if one.operator == "null":
             wanted = parse_value(one.value or "true", "bool", column=one.column)
-            yield sql.SQL("{} IS NULL" if wanted else "{} IS NOT NULL").format(sql.Identifier(one.column))
+            yield one.column, "null", "yes" if wanted else "no"
             continue
-        parameters.append(parse_value(one.value, types[one.column], column=one.column, zone=zone))
-        yield sql.SQL("{} {} %s::{}").format(
-            sql.Identifier(one.column), sql.SQL(OPERATORS[one.operator]), sql.SQL(CASTS[types[one.column]])
-        )
+        kind = types[one.column]
+        parameters.append(parse_value(one.value, kind, column=one.column, zone=zone))
+        yield one.column, one.operator, CASTS[kind]
 
 
-def _after(pipeline: Pipeline, question: Question, types: Mapping[str, str], parameters: list[Any]) -> sql.Composed:
-    """The rows behind the cursor, in the order asked for; of a column that may be empty, the empty ones come last."""
-    assert question.after is not None
-    keys = _keys(pipeline, question)
-    sort = question.sort if question.sort and question.sort not in pipeline.key else None
-    values = _read_cursor(question.after, [*([sort] if sort else []), *keys], types)
-    sign = sql.SQL("<" if question.descending else ">")
+def _behind(
+    sort: tuple[str, ...], keys: tuple[str, ...], casts: Mapping[str, str], *, at_empty: bool, descending: bool
+) -> sql.Composed:
+    """The rows behind a cursor, in the order asked for; of a column that may be empty, the empty ones come last."""
+    sign = sql.SQL("<" if descending else ">")
 
     def cast(name: str) -> sql.Composed:
-        return sql.SQL("%s::{}").format(sql.SQL(CASTS[types[name]]))
+        return sql.SQL("%s::{}").format(sql.SQL(casts[name]))
 
     behind_key = sql.SQL("({}) {} ({})").format(
         sql.SQL(", ").join(map(sql.Identifier, keys)), sign, sql.SQL(", ").join(map(cast, keys))
     )
-    if sort is None:
-        parameters.extend(values)
+    if not sort:
         return behind_key
-    if values[0] is None:
-        parameters.extend(values[1:])
-        return sql.SQL("({} IS NULL AND {})").format(sql.Identifier(sort), behind_key)
-    parameters.extend([values[0], values[0], *values[1:]])
+    if at_empty:
+        return sql.SQL("({} IS NULL AND {})").format(sql.Identifier(sort[0]), behind_key)
     return sql.SQL("({0} {1} {2} OR {0} IS NULL OR ({0} = {2} AND {3}))").format(
-        sql.Identifier(sort), sign, cast(sort), behind_key
+        sql.Identifier(sort[0]), sign, cast(sort[0]), behind_key
     )
 
 
 def _cursor(pipeline: Pipeline, question: Question, last: Row) -> str:
-    names = [*([question.sort] if question.sort and question.sort not in pipeline.key else []), *_keys(pipeline, question)]
+    sort, keys = _order(pipeline, question)
+    names = [*sort, *keys]
     values = [None if last[name] is None else _text(last[name]) for name in names]
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 

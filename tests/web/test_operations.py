@@ -70,7 +70,7 @@ def test_pages_by_key_are_read_through_the_key_s_index_of_two_tables_alone(
     seen = reader.ask(lambda c: c.execute(newest).fetchone())
     assert seen is not None
     statement, parameters = compose(pipeline, question, batch=seen["batch"], input_batch=seen["input"])
-    plan = reader.ask(lambda c: c.execute(b"EXPLAIN " + statement.as_bytes(c), parameters).fetchall())
+    plan = reader.ask(lambda c: c.execute(b"EXPLAIN " + statement.encode(), parameters).fetchall())
     text = "\n".join(line["QUERY PLAN"] for line in plan)
     tables = set(re.findall(r" on ((?:landed|predictions)_\d+)", text))
     assert tables == {f"predictions_{seen['batch']}", f"landed_{seen['input']}"}, text
