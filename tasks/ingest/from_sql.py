@@ -80,6 +80,7 @@ def _copy_from_postgres(address: sa.URL, query: str, interval: Interval, target:
         try:
             raw.copy_expert(f"COPY ({selected}) TO STDOUT (FORMAT csv, HEADER true, NULL '{NULL}', ENCODING 'UTF8')", file)
         except Exception as error:
+            connection.invalidate()  # it may be lost, and closing a lost one would hide why
             raise OSError(str(error).strip().splitlines()[0]) from None
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _BUCKETS = 64
-_IN_MEMORY = 4_000_000
+_IN_MEMORY = 500_000
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _PRIME = np.uint64(0xBF58476D1CE4E5B9)
 Hashes = NDArray[np.uint64]

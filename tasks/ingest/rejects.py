@@ -116,6 +116,7 @@ def over_budget(*, rejected: int, read: int, at_most: float, worst: str) -> str 
     """Why the night is held, None when the rejects are within the limit."""
     if not read or rejected / read <= at_most:
         return None
-    share = rejected / read
-    digits = 1 if share < 0.9995 else 0
-    return f"{share:.{digits}%} of rows rejected, limit {at_most * 100:g}%: {worst}"
+    share, limit = rejected / read, at_most * 100
+    digits = next((digits for digits in (1, 2, 3, 4) if round(share * 100, digits) > limit), 6)
+    shown = f"{share * 100:.0f}" if share > 0.9995 else f"{share * 100:.{digits}f}"
+    return f"{shown}% of rows rejected, limit {limit:g}%: {worst}"

@@ -4,6 +4,7 @@ import gzip
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
 from typing import Any, ClassVar
@@ -157,6 +158,28 @@ def test_a_secret_that_is_not_set_is_named(night: Shops) -> None:
     night.source(SQL % "postgresql://me:${NOT_SET_ANYWHERE}@127.0.0.1:1/none")
     with pytest.raises(SourceError, match="the environment has no NOT_SET_ANYWHERE"):
         night.ingest()
+
+
+TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT shop%'"
+
+
+def test_a_source_database_that_restarts_leaves_nothing_and_the_next_run_completes(night: Shops, wanted: list[Any]) -> None:
+    batch = night.rows("SELECT max(id) FROM overnight.batch")[0][0]
+    slow = f"SELECT {COLUMNS}, pg_sleep(0.05) FROM overnight_shops.landed_{batch}"
+    night.source(f'{{kind: sql, url: "{night.database}", query: "{slow}"}}')
+
+    def restart() -> None:
+        while night.rows(TERMINATE) != [(1,)]:
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=restart)
+    killer.start()
+    with pytest.raises(SourceError, match=r"the query on .* failed") as refused:
+        night.ingest()
+    killer.join()
+    assert "terminating connection" in str(refused.value)
+    assert night.rows("SELECT count(*) FROM overnight.batch WHERE state = 'loaded'") == [(1,)]
+    assert night.landed(night.ingest(), COLUMNS) == wanted
 
 
 class Pages(BaseHTTPRequestHandler):
