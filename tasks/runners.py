@@ -5,7 +5,8 @@ import logging
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from domain.fingerprint import fingerprint
 from domain.pipeline import Limits, Pipeline
 from domain.report import StageReport
 from domain.words import RunState, Stage, StageState
+from infra.doors import Door, open_door
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.engine import transaction
@@ -54,17 +56,17 @@ def perform_in_container(stage: Stage, run_id: int, settings: Settings) -> Stage
     before = _count_lines(night, stage)
     try:
         image = identify_image(settings.image)
-        ending = run_container(_describe(night, stage, image=image))
+        with reach_database(settings) as route:
+            ending = run_container(_describe(night, stage, image=image, route=route))
     except OvernightError as error:
         raise error.at(where) from error
     return _read_outcome(night, stage, ending, before=before)
 
 
-def _describe(night: Night, stage: Stage, *, image: str) -> "Work":
+def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Work":
     from infra.containers import Work
 
     settings, limits = night.settings, night.pipeline.runner.limits
-    route = find_route(settings)
     folder = night.definition.folder.absolute()
     return Work(
         image=image,
@@ -94,16 +96,21 @@ class Route:
     visible: Mapping[Path, str]
 
 
-def find_route(settings: Settings) -> Route:
-    """A database with a socket on this machine is reached through that socket alone, without any network."""
+@contextmanager
+def reach_database(settings: Settings) -> Iterator[Route]:
+    """A database on this machine is reached through a door that lets in the writer alone, without any network; one
+    elsewhere over a network."""
     url = make_url(database_url(settings, role="writer"))
-    folder = url.query.get("host", url.host) or ""
-    if isinstance(folder, str) and folder.startswith("/"):
-        name = f".s.PGSQL.{url.query.get('port', url.port) or 5432}"
-        inside = url.update_query_dict({"host": SOCKET}).set(host=None)
-        return Route(inside.render_as_string(hide_password=False), "none", {Path(folder) / name: f"{SOCKET}/{name}"})
-    network = settings.container_network or ("host" if url.host in _LOOPBACK else "bridge")
-    return Route(url.render_as_string(hide_password=False), network, {})
+    host, port = url.query.get("host", url.host) or "", int(str(url.query.get("port", url.port) or 5432))
+    assert isinstance(host, str)
+    is_socket = host.startswith("/")
+    if settings.container_network or not (is_socket or host in _LOOPBACK):
+        yield Route(url.render_as_string(hide_password=False), settings.container_network or "bridge", {})
+        return
+    target = f"{host}/.s.PGSQL.{port}" if is_socket else (host or "localhost", port)
+    with open_door(Door(target, user=url.username or "", database=url.database or "")) as path:
+        inside = url.set(host=None, port=None).update_query_dict({"host": SOCKET, "port": "5432"})
+        yield Route(inside.render_as_string(hide_password=False), "none", {path: f"{SOCKET}/{path.name}"})
 
 
 def _source_folder(night: Night) -> dict[Path, str]:

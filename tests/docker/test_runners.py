@@ -1,5 +1,6 @@
 """The inline and the docker runner keep one contract: the same call, the same answers, the same bytes in the database."""
 
+import json
 import random
 import threading
 import time
@@ -13,13 +14,15 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import SourceError
+from domain.pipeline import Limits
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
+from infra.containers import Work, run_container
 from infra.settings import Settings
 from store.engine import transaction
 from store.pipelines import register
 from tasks.night import StageCall, take_night
-from tasks.runners import perform_in_container, runner_for
+from tasks.runners import perform_in_container, reach_database, runner_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
@@ -102,6 +105,30 @@ def test_a_batch_and_its_stage_name_the_image_that_made_them(
     with transaction(writer) as connection:
         assert connection.scalar(sa.text("SELECT image FROM reading.batch")) == image
     assert {stage.detail.get("image") for stage in report.stages} == {image}
+
+
+AS_POSTGRES = """
+import json, os, psycopg2, sys
+url = json.loads(sys.stdin.readline())["database_url"]
+psycopg2.connect(url).close()
+try:
+    psycopg2.connect(url.replace("overnight_writer", "postgres"))
+except psycopg2.OperationalError:
+    sys.exit(42)
+"""
+
+
+def test_a_stage_cannot_have_another_roles_session_though_the_embedded_server_trusts_everybody(
+    settings: Settings, image: str
+) -> None:
+    with reach_database(settings) as route:
+        asked = Work(
+            image=image, command=["python3", "-c", AS_POSTGRES], name=f"overnight-test-{random.random()}", labels={},
+            environment={}, secret=json.dumps({"database_url": route.url}).encode(), network=route.network, limits=Limits(),
+            visible=route.visible,
+        )  # fmt: skip
+        assert route.network == "none"
+        assert run_container(asked).exit_code == 42
 
 
 def test_a_stage_that_needs_more_memory_than_its_limit_fails_with_the_limit_to_raise(
