@@ -17,7 +17,7 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     which every pipeline's estimator is built to take. Keeps plain lists only, so that the stored form names few types.
     """
 
-    def __init__(self, max_categories: int = 254, text_parts: int = 24) -> None:
+    def __init__(self, max_categories: int = 10_000, text_parts: int = 24) -> None:
         self.max_categories = max_categories
         self.text_parts = text_parts
 

@@ -111,8 +111,9 @@ def _refuse_wrong_task(pipeline: Pipeline, path: str, estimator: Any) -> None:
 def fit_model(frame: "pd.DataFrame", answers: Any, *, pipeline: Pipeline, settings: Settings) -> Any:
     """Encoder and estimator, fitted on a prepared frame.
 
-    Histogram gradient boosting takes categories and missing values itself; for any other estimator categories become
-    one column each (rare and unseen ones share one), missing numbers the median with a mark, and numbers are scaled.
+    Histogram gradient boosting takes the places of categories as numbers, and missing values as they are; for any other
+    estimator categories become one column each (rare and unseen ones share one), missing numbers the median with a
+    mark, and numbers are scaled.
     """
     from sklearn.pipeline import Pipeline as Steps
 
@@ -121,9 +122,7 @@ def fit_model(frame: "pd.DataFrame", answers: Any, *, pipeline: Pipeline, settin
     encoder = ContractEncoder().fit(frame)
     estimator = build_estimator(pipeline, settings)
     takes = inspect.signature(type(estimator)).parameters
-    if "categorical_features" in takes:
-        if "categorical_features" not in pipeline.model.params:
-            estimator.set_params(categorical_features=encoder.category_places or None)
+    if "categorical_features" in takes:  # only histogram gradient boosting has it
         if "early_stopping" in takes and "early_stopping" not in pipeline.model.params and _has_lonely_class(pipeline, answers):
             estimator.set_params(early_stopping=False)  # its inner split needs two rows of each class
         steps = Steps([("encode", encoder), ("model", _calibrated(pipeline, estimator))])

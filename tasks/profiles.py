@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 100_000  # rows of a night, evenly spread, that are counted
 TENTHS, VALUES = 10, 20
 PREDICTION = "prediction"
+PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # tenths of 0 to 1: a sharper model is no drift
 CALENDAR = (" weekday", " month", " day")  # parts of a moment that differ from night to night by nature, so nobody watches them
 
 
@@ -28,7 +29,11 @@ def write_profile(frame: "pd.DataFrame", said: Said) -> dict[str, Any]:
     """Bins and shares of each prepared feature over the window, and of what was said of the held-out rows."""
     watched = [str(name) for name in frame.columns if not str(name).endswith(CALENDAR)]
     features = {name: _profile_of(frame[name]) for name in watched}
-    return {"rows": len(frame), "features": features, PREDICTION: _profile_of(_spoken(said))}
+    return {
+        "rows": len(frame),
+        "features": features,
+        PREDICTION: _profile_of(_spoken(said), edges=PROBABILITIES if said.is_yes_no else None),
+    }
 
 
 def _spoken(said: Said) -> "pd.Series[Any]":
@@ -50,7 +55,7 @@ def _watched(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column
 
 
-def _profile_of(column: "pd.Series[Any]") -> dict[str, Any]:
+def _profile_of(column: "pd.Series[Any]", *, edges: Sequence[float] | None = None) -> dict[str, Any]:
     import numpy as np
     import pandas as pd
 
@@ -59,11 +64,13 @@ def _profile_of(column: "pd.Series[Any]") -> dict[str, Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = sorted(str(value) for value in column.value_counts().head(VALUES).index)
         bins: dict[str, Any] = {"values": values}
+    elif edges is not None:
+        bins = {"edges": list(edges)}
     else:
         known = column.to_numpy(dtype=np.float64)
         known = known[np.isfinite(known)]
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, TENTHS + 1)[1:-1])) if len(known) else np.array([])
-        bins = {"edges": edges.tolist()}
+        cuts = np.unique(np.quantile(known, np.linspace(0, 1, TENTHS + 1)[1:-1])) if len(known) else np.array([])
+        bins = {"edges": cuts.tolist()}
     counts = _count(column, bins)
     total = max(1, int(counts.sum()))
     missing = 1 - total / max(1, len(column)) if counts.sum() else 1.0

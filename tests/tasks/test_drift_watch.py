@@ -26,7 +26,8 @@ def scarce(day: str) -> list[Row]:
 
 
 def test_a_night_like_the_window_has_drifted_nowhere(shift: Nightshift) -> None:
-    said = shift.take_all(*THREE)
+    shift.rewrite("min_intervals: 2", "min_intervals: 5")
+    said = shift.take_all(*(f"2024-01-{day:02d}" for day in range(1, 7)))
     assert set(said["score"].detail["drift"]) == {"prediction", "stock", "price", "region", "opened minute"}
     assert max(said["score"].detail["drift"].values()) < 0.15
     assert "drifted" not in said["score"].reason

@@ -60,7 +60,7 @@ def test_a_model_is_kept_for_a_week_and_then_challenged(shift: Nightshift) -> No
 
 
 def test_the_champion_is_judged_only_on_rows_that_it_has_not_seen(shift: Nightshift) -> None:
-    shift.rewrite("holdout: 1 day", "holdout: 3 days, retrain: nightly")
+    shift.rewrite("holdout: 1 day", "holdout: 3 days, retrain: nightly, promote: {gain: -1}")
     days = [f"2024-01-{day:02d}" for day in range(1, 11)]
     shift.take_all(*days)
     held_out, compared = shift.query(
