@@ -297,12 +297,12 @@ class Pipeline(_Strict):
     catch_up: Literal["none", "latest", "all"] = "latest"
     runner: Annotated[Runner, BeforeValidator(_runner)] = Runner()
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar:
         spec = self.interval
         return Calendar(spec.every, spec.timezone, spec.from_, spec.until)
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         return tuple(name for name, column in self.columns.items() if column.key)
 

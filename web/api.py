@@ -53,6 +53,8 @@ def rows_of(request: Request, view: View, asked: RowsAsked) -> Answered:
     question = read_question(view.pipeline, asked, query)
     path = quote(request.scope["path"])
     found = entities.rows(view, question, night=asked.night, as_of=asked.moment(view.pipeline), path=path, query=query)
+    if path.startswith("/api/"):
+        return found
     return replace(found, page=form_words(view.pipeline, asked, question, path=path, query=query))
 
 

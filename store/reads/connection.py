@@ -1,6 +1,6 @@
 """The readers' pool: read-only sessions of the reader role, and the driver's errors in Overnight's words.
 
-psycopg 3 and not SQLAlchemy, which costs half as much again per request (docs/explanation/web.md).
+psycopg 3 and not SQLAlchemy, which costs half as much again per request (docs/reference/web.md).
 """
 
 import re
