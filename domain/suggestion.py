@@ -86,19 +86,24 @@ def _numbers(name: str, shapes: Sequence[ColumnShape]) -> list[Suggestion]:
     rows = {"expect": "column_values_to_be_between", "column": name, "min_value": floor_, "max_value": _up(high + reach)}
     found = [Suggestion(rows, f"{low:g} to {high:g}")]
     means, spreads = [one[2] for one in known], [one[3] for one in known]
-    within = fmean(spreads)
+    within, whole = fmean(spreads), min(shape.filled for shape in shapes) == 1
     if within > 0:
         found += [
-            _between("column_mean_to_be_between", name, means, slack=_slack(means, within)),
-            _between("column_stdev_to_be_between", name, spreads, slack=_slack(spreads, within), least=min(spreads) * 0.2),
+            _between("column_mean_to_be_between", name, means, slack=_slack(means, within, whole=whole)),
+            _between(
+                "column_stdev_to_be_between", name, spreads, slack=_slack(spreads, within, whole=whole), least=min(spreads) * 0.2
+            ),
         ]
     return found
 
 
-def _slack(figures: Sequence[float], within: float) -> float:
-    """How far a nightly figure may leave what was seen: little where it hardly varied against the spread within a night."""
+def _slack(figures: Sequence[float], within: float, *, whole: bool) -> float:
+    """How far a nightly figure may leave what was seen: little where it hardly varied against the spread within a night.
+
+    Not so for a column that is empty at times: on a bad night those that are left are no fair sample.
+    """
     varied = pstdev(figures)
-    return max(4 * varied, 0.08 * within) if varied < 0.1 * within else 4 * varied + 1.5 * within
+    return max(4 * varied, 0.08 * within) if whole and varied < 0.1 * within else 4 * varied + 1.5 * within
 
 
 def _between(expect: str, name: str, figures: Sequence[float], *, slack: float, least: float | None = None) -> Suggestion:

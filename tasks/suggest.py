@@ -136,7 +136,7 @@ def _hours(connection: sa.Connection, tables: Sequence[NightTable], name: str, *
     if not figures or None in figures:
         return None
     low, high = min(figures), max(figures)
-    slack = max(0.35, 1.5 * (high - low))
+    slack = max(0.35, 0.3 * (high - low))
     line = {"expect": "query_value_to_be_between", "name": f"mean hour of {name}", "sql": sql,
             "min_value": round(low - slack, 2), "max_value": round(high + slack, 2)}  # fmt: skip
     return Suggestion(line, f"{low:.2f} to {high:.2f}") if high - low < 3 else None

@@ -1,19 +1,25 @@
 """What operators say about nights, and what limits on the predictions do: readers keep the last good batch and the reason."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import UsageError
-from domain.words import Outcome, StageState
+from domain.report import NightReport
+from domain.words import Outcome, RunState, StageState
 from infra.settings import Settings
 from store.batches import newest_verdict
 from store.engine import transaction
 from tasks.holding import Said, hold, release, revalidate
+from tasks.night import take_night
 from tests.tasks.nightshift import Nightshift, shop_rows
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04")
-ANA = {"who": "ana", "holder": {"pid": 1}}
+ANA: dict[str, Any] = {"who": "ana", "holder": {"pid": 1}}
 
 
 @pytest.fixture
@@ -91,22 +97,44 @@ def test_holding_what_is_published_unpublishes_nothing_and_tells_readers(
     assert tuple(line) == ("held", "held: by ana: prices look wrong")
 
 
-def test_what_a_limit_held_is_published_once_it_is_released(shift: Nightshift, shops: Definition, settings: Settings) -> None:
-    shift.take_all(*DAYS[:3])
-    limit(shift, "{flips: 1%}")
-    assert take_through(shift, DAYS[3]) is StageState.HELD
-    close_as_held(shift)
-    said = release(shops, shift.interval(DAYS[3]), settings, why="the model is new", **ANA)
-    assert said.after.startswith("released by ana: the model is new")
+def test_a_night_from_file_to_readers_is_held_by_a_limit_and_published_once_it_is_released(
+    shops: Definition, settings: Settings, write_day: Callable[..., Path]
+) -> None:
+    nights = [run(shops, settings, write_day, day) for day in DAYS[:3]]
+    assert [night.state for night in nights] == [RunState.PUBLISHED] * 3
+    path = shops.folder / "pipeline.yaml"
+    path.write_text(path.read_text().replace("rejects:", "publish: {hold_if: {flips: 1%}}\nrejects:"))
+    strict = load_definition(settings.deployments, "shops")
+    held = run(strict, settings, write_day, DAYS[3])
+    assert (held.state, held.exit_code) == (RunState.HELD, 3)
+    assert "of the predictions changed since 2024-01-03" in held.reason
+    said = release(strict, strict.pipeline.calendar.named(DAYS[3]), settings, why="the week has turned", **ANA)
+    assert said.after.startswith("released by ana: the week has turned")
+    after = run(strict, settings, write_day, DAYS[3])
+    assert (after.state, after.batch) == (RunState.PUBLISHED, held.batch)
 
 
-def take_through(shift: Nightshift, day: str) -> StageState:
-    return shift.take(day)["publish"].state
+def test_a_night_that_rules_held_is_published_without_its_rejects_once_it_is_released(
+    shops: Definition, settings: Settings, write_day: Callable[..., Path]
+) -> None:
+    held = run(shops, settings, write_day, DAYS[0], change=lambda lines: overstocked(lines, 12))
+    assert (held.state, held.reason) == (RunState.HELD, "held: 20% of stock is outside 0 to 1,000, limit 10% (and 1 more)")
+    release(shops, shops.pipeline.calendar.named(DAYS[0]), settings, why="a big delivery", **ANA)
+    after = run(shops, settings, write_day, DAYS[0], change=lambda lines: overstocked(lines, 12))
+    assert (after.state, after.rows_landed, after.rows_rejected) == (RunState.PUBLISHED, 48, 12)
 
 
-def close_as_held(shift: Nightshift) -> None:
-    """As the order of a night closes a run whose last stage held it."""
-    shift.query("UPDATE overnight.run SET state = 'held' WHERE id = (SELECT max(id) FROM overnight.run) RETURNING id")
+def overstocked(lines: list[str], rows: int) -> list[str]:
+    """The first rows with a stock that the suite does not allow."""
+    cells = [line.split(",") for line in lines]
+    for row in cells[1 : rows + 1]:
+        row[3] = "5000"
+    return [",".join(row) for row in cells]
+
+
+def run(definition: Definition, settings: Settings, write_day: Callable[..., Path], day: str, **change: Any) -> NightReport:
+    write_day(day, **change)
+    return take_night(definition, definition.pipeline.calendar.named(day), settings, trigger="test")
 
 
 def test_a_night_that_is_not_held_cannot_be_released(shift: Nightshift, shops: Definition, settings: Settings) -> None:
