@@ -15,6 +15,7 @@ from store.reads.pulse import Pulse
 from web.tags import holds_tag
 
 MOST_BYTES, MOST_OF_ONE = 64 << 20, 1 << 20
+AROUND = 2048  # what the address, headers and objects of one answer take, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Kept:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
+    @property
+    def size(self) -> int:
+        return len(self.body) + AROUND
+
 
 class Shelf:
     """The answers, the least lately asked for thrown out first."""
@@ -36,15 +41,15 @@ class Shelf:
         self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
 
     def put(self, address: tuple[str, bytes], kept: Kept) -> None:
-        if len(kept.body) > MOST_OF_ONE:
+        if kept.size + len(address[1]) > MOST_OF_ONE:
             return
         with self._lock:
             old = self._kept.pop(address, None)
-            self._held += len(kept.body) - (len(old.body) if old else 0)
+            self._held += kept.size - (old.size if old else 0)
             self._kept[address] = kept
             while self._held > self._most:
                 _, thrown = self._kept.popitem(last=False)
-                self._held -= len(thrown.body)
+                self._held -= thrown.size
 
     def get(self, address: tuple[str, bytes], *, version: int, now: datetime) -> Kept | None:
         with self._lock:
@@ -52,7 +57,7 @@ class Shelf:
             if kept is None:
                 return None
             if kept.version != version or now >= kept.until:
-                self._held -= len(self._kept.pop(address).body)
+                self._held -= self._kept.pop(address).size
                 return None
             self._kept.move_to_end(address)
             return kept

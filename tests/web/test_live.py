@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from infra.settings import Settings
 from web.app import create_app
+from web.keeping import Kept, Shelf
 
 
 @pytest.fixture
@@ -121,3 +122,13 @@ def test_events_tell_of_runs_stages_and_publications(served: int, published: Led
             if line.startswith("data: ") and json.loads(line[6:]).get("kind") == "prediction":
                 break
     assert {"run", "stage_run", "verdict", "published"} <= set(names)
+
+
+def test_what_is_kept_stays_within_its_bytes_however_many_small_answers_there_are() -> None:
+    shelf, now = Shelf(most_bytes=100_000), datetime(2024, 1, 5, tzinfo=UTC)
+    for number in range(1000):
+        kept = Kept(1, datetime(2024, 1, 6, tzinfo=UTC), "tag", (), b"x")
+        shelf.put(("/p/shops/rows", str(number).encode()), kept)
+    held = [number for number in range(1000) if shelf.get(("/p/shops/rows", str(number).encode()), version=1, now=now)]
+    assert held == list(range(1000 - len(held), 1000))
+    assert 40 < len(held) < 50
