@@ -165,11 +165,11 @@ def _correlations(nights: Sequence[NightShape]) -> list[Suggestion]:
     found = []
     for pair in nights[0].correlations:
         figures = [night.correlations[pair] for night in nights if pair in night.correlations]
-        if len(figures) < len(nights) or min(figures) < 0.6:
+        if len(figures) < len(nights) or min(figures) < 0.8:
             continue
         line = {
             "expect": "query_value_to_be_between", "name": f"correlation of {pair[0]} and {pair[1]}",
-            "sql": f'select corr("{pair[0]}", "{pair[1]}") from {{batch}}', "min_value": _down(min(figures) * 0.5),
+            "sql": f'select corr("{pair[0]}", "{pair[1]}") from {{batch}}', "min_value": _down(min(figures) * 0.4),
         }  # fmt: skip
         found.append(Suggestion(line, f"{min(figures):.2f} to {max(figures):.2f}"))
     return found
