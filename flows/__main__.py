@@ -13,8 +13,9 @@ from typing import Any
 
 from domain.errors import EXIT_FAILED, OvernightError
 from domain.report import NightReport
+from flows.stopping import stopping_between_imports
 from infra.prefect_api import need_server
-from infra.prefect_home import prefect_environment
+from infra.prefect_home import prefect_environment, prefect_folder
 from infra.settings import Settings, load_settings
 
 
@@ -23,8 +24,9 @@ def main() -> int:
     _log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a night that is stopped closes its line in the ledger
     try:
-        _face_the_server(load_settings())
-        return _run(arguments)
+        with stopping_between_imports():
+            _face_the_server(load_settings())
+            return _run(arguments)
     except OvernightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _face_the_server(settings: Settings) -> None:
     """Sets Prefect up for this process, before anything imports it: Prefect reads its settings from the environment."""
     os.environ.update(prefect_environment(settings, url=need_server(settings)))
+    prefect_folder(settings).mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 

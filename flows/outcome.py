@@ -15,6 +15,7 @@ from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import note_process, place
+from flows.stopping import stopping_between_imports
 
 log = logging.getLogger("overnight.night")
 P = ParamSpec("P")
@@ -36,7 +37,8 @@ def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
         logging.getLogger("overnight").setLevel(logging.INFO)
         note_process()
         try:
-            outcome = take(*args, **kwargs)
+            with stopping_between_imports():
+                outcome = take(*args, **kwargs)
         except OvernightError as error:
             return Failed(message=str(error), data=error)
         if isinstance(outcome, str):

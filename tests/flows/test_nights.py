@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 import sqlalchemy as sa
@@ -221,3 +223,28 @@ def test_a_backfill_lets_the_scheduled_night_go_first(
         began = monotonic()
         give_way(here)
         assert monotonic() - began >= 1
+
+
+def _has_begun(writer: sa.Engine) -> bool:
+    with writer.connect() as connection:
+        return bool(connection.scalar(sa.text("SELECT count(*) FROM overnight.stage_run")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_night_that_is_stopped_closes_its_line_and_says_so_without_a_traceback(
+    prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write, writer: sa.Engine, number: signal.Signals
+) -> None:
+    write_day("2024-01-05", rows=300_000)
+    command = [sys.executable, "-m", "flows", "nightly", "shops", "--interval", "2024-01-05", "--json"]
+    environment = os.environ | {"OVERNIGHT_PREFECT_API_URL": prefect}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = monotonic() + 60
+    while not _has_begun(writer) and monotonic() < deadline:
+        sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert "Traceback" not in said, said
+    ((state, _, flow_run),) = nights_of(writer)
+    assert state == "failed"
+    assert api.read_run(flow_run).is_final
