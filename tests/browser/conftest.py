@@ -30,7 +30,8 @@ FLAGS = [
 FIRST = date(2024, 1, 1)
 
 
-@pytest.fixture(scope="session")
+# One file's, and no longer: its event loop runs in this thread and would stand in the way of every asyncio.run after it.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM}; OVERNIGHT_CHROMIUM names another place")
