@@ -28,6 +28,7 @@ from store.runs import claim, load_run, point_run
 from tasks.context import Night, writer_engine
 
 ROWS = {"small": 300_000, "full": 3_367_760}
+ROUNDS = 3  # each side's best one counts, for other work on the machine only ever adds
 LEARNED = 30_000  # rows of each of the three nights that the model learns from
 DEFINITION = """
 name: bench_score
@@ -150,9 +151,12 @@ def _predict_alone(settings: Settings, run: int) -> dict[str, float]:
         prepared = loaded.prepare(read_frame(connection, *scoring_query(night.pipeline, batch, loaded.columns)))
     with threads(settings, rows=batch.rows):
         loaded.estimator.predict_proba(prepared[:1000])
-        began = perf_counter()
-        loaded.estimator.predict_proba(prepared)
-        return {"seconds": perf_counter() - began}
+        taken = []
+        for _ in range(ROUNDS):
+            began = perf_counter()
+            loaded.estimator.predict_proba(prepared)
+            taken.append(perf_counter() - began)
+    return {"seconds": min(taken)}
 
 
 def _warm(night: Night, loaded: Any, landed: Any) -> None:
@@ -170,9 +174,7 @@ def _warm(night: Night, loaded: Any, landed: Any) -> None:
 def _score(settings: Settings, run: int) -> dict[str, float]:
     """Reading, predicting and writing are timed; sealing (count, hash, index) is told apart."""
     from store.batches import load_batch
-    from tasks.estimators import threads
     from tasks.models import read_model
-    from tasks.scoring import score_rows
 
     night = _night(settings, run)
     with transaction(night.engine) as connection:
@@ -182,20 +184,34 @@ def _score(settings: Settings, run: int) -> dict[str, float]:
         assert night.run.input_batch is not None
         landed = load_batch(connection, night.run.input_batch)
     _warm(night, loaded, landed)
+    taken = [_fill(settings, night, loaded, landed) for _ in range(ROUNDS)]
+    return {"seconds": min(scored for scored, _ in taken), "sealed": min(sealed for _, sealed in taken)}
+
+
+def _fill(settings: Settings, night: Night, loaded: Any, landed: Any) -> tuple[float, float]:
+    from tasks.estimators import threads
+    from tasks.scoring import score_rows
+
     columns = ("flight_id", "prediction", "probability", "model_version", "hindsight")
     engine = writer_engine(settings)
     with claim(engine, "bench_score", night.interval, trigger="bench", holder={"pid": 0}) as again:
         began = perf_counter()
         with threads(settings, rows=landed.rows), transaction(engine) as connection:
             batch = open_batch(
-                connection, again, BatchKind.PREDICTION, columns=columns, fingerprint="", input_batch=landed.id, model=champion.id
+                connection,
+                again,
+                BatchKind.PREDICTION,
+                columns=columns,
+                fingerprint="",
+                input_batch=landed.id,
+                model=loaded.version.id,
             )
             with transaction(engine) as reading:
                 tally = score_rows(night, loaded, landed, batch, reading=reading, writing=connection)
             scored = perf_counter()
             count_batch(connection, batch.id, rows=tally.rows)
             seal_batch(connection, batch.id, run=again.id)
-    return {"seconds": scored - began, "sealed": perf_counter() - scored}
+    return scored - began, perf_counter() - scored
 
 
 if __name__ == "__main__":
