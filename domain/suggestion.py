@@ -45,9 +45,8 @@ class Suggestion:
     why: str
 
 
-def suggest_rules(nights: Sequence[NightShape], *, moments: Mapping[str, str] | None = None) -> list[Suggestion]:
-    """Lines that all of these nights would pass. `moments` maps each timestamp column that always lies in its interval to
-    the SQL of its hour of the day."""
+def suggest_rules(nights: Sequence[NightShape], *, moments: Sequence[str] = ()) -> list[Suggestion]:
+    """Lines that all of these nights would pass. `moments` are the timestamp columns that always lie in their interval."""
     if not nights:
         return []
     names = [name for name in nights[0].columns if all(name in night.columns for night in nights)]
@@ -55,7 +54,7 @@ def suggest_rules(nights: Sequence[NightShape], *, moments: Mapping[str, str] | 
     for name in names:
         shapes = [night.columns[name] for night in nights]
         found += [*_filled(name, shapes), *_numbers(name, shapes), *_categories(name, shapes), *_texts(name, shapes)]
-    found += [*_moments(moments or {}), *_correlations(nights), *_dependencies(nights)]
+    found += [*_moments(moments), *_correlations(nights), *_dependencies(nights)]
     return found
 
 
@@ -149,7 +148,7 @@ def _texts(name: str, shapes: Sequence[ColumnShape]) -> list[Suggestion]:
     return [Suggestion(line, f"{shortest} to {longest} characters")]
 
 
-def _moments(moments: Mapping[str, str]) -> list[Suggestion]:
+def _moments(moments: Sequence[str]) -> list[Suggestion]:
     return [
         Suggestion(
             {"expect": "column_values_to_be_between", "column": name, "min_value": "{interval.start}",

@@ -56,7 +56,7 @@ def suggest_from(connection: sa.Connection, pipeline: Pipeline, tables: Sequence
     ]  # fmt: skip
     zone = str(pipeline.interval.timezone)
     hours = [_hours(connection, tables, name, zone=zone) for name in inside]
-    return suggest_rules(shapes, moments=dict.fromkeys(inside, "")) + [hour for hour in hours if hour]
+    return suggest_rules(shapes, moments=inside) + [hour for hour in hours if hour]
 
 
 def as_yaml(found: Sequence[Suggestion], *, derived_from: str) -> str:
