@@ -9,7 +9,7 @@ from flows.occasion import choose_interval, holder, name_night, scheduled_moment
 from flows.outcome import tell, told_as_state
 from flows.stages import stage_tasks
 from infra.settings import load_settings
-from tasks.expectations import preload
+from tasks.expectations import allow_preload
 from tasks.night import take_night
 from tasks.prepare import prepare
 from tasks.runners import runner_for
@@ -28,7 +28,7 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
     if definition.pipeline.runner.kind == "inline":
-        preload()  # takes seconds, beside the ingestion
+        allow_preload()
     night = choose_interval(definition, interval, moment=scheduled_moment())
     tonight = missed_nights(definition, night, settings, named=interval is not None)
     take_nights(nightly, definition, tonight.missed, settings, trigger="catch-up")

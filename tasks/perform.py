@@ -14,6 +14,7 @@ from infra.settings import Settings
 from store.engine import translated_errors
 from store.runs import begin_stage, finish_stage
 from tasks.context import Night, load_night
+from tasks.expectations import settle
 
 log = logging.getLogger("overnight.stage")
 
@@ -34,6 +35,8 @@ def perform(stage: Stage, run_id: int, settings: Settings) -> StageReport:
     line = begin_stage(night.engine, run_id, stage)
     began = monotonic()
     try:
+        if stage is not Stage.INGEST:
+            settle()
         with translated_errors():
             report = stage_function(stage)(night)
         detail = {**report.detail, "image": settings.image_digest} if settings.image_digest else report.detail

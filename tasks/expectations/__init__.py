@@ -7,18 +7,31 @@ first needed; `audit` shows it a batch through a temporary view; `rejects` moves
 import importlib
 import threading
 
+_import: threading.Thread | None = None
+_allowed = False
 
-def preload() -> threading.Thread:
-    """Imports Great Expectations in the background (about 3 s of one core), so that it overlaps what comes before.
 
-    Safe to call twice; whoever needs it first waits for the import and no longer.
+def allow_preload() -> None:
+    """Says that this process will validate what it ingests, so that the import may begin while rows are loaded."""
+    global _allowed
+    _allowed = True
+
+
+def preload() -> None:
+    """Begins to import Great Expectations (about 3 s of one core) in the background, where `allow_preload` was called.
+
+    Two threads that import at the same time can wait for each other for ever, so the one that calls this must have
+    imported all that it needs until `settle`.
     """
-    # Great Expectations imports SQLAlchemy's mapper, which hooks itself into statements of other threads half imported.
-    importlib.import_module("sqlalchemy.orm")
-    thread = threading.Thread(target=_import, name="preload great_expectations", daemon=True)
-    thread.start()
-    return thread
+    global _import
+    if _allowed and _import is None:
+        # Great Expectations imports SQLAlchemy's mapper, which hooks itself into other threads' statements half imported.
+        importlib.import_module("sqlalchemy.orm")
+        _import = threading.Thread(target=importlib.import_module, args=("tasks.expectations.engine",), daemon=True)
+        _import.start()
 
 
-def _import() -> None:
-    importlib.import_module("tasks.expectations.engine")
+def settle() -> None:
+    """Waits for an import that has begun; called before any stage that imports."""
+    if _import is not None:
+        _import.join()

@@ -24,6 +24,7 @@ from store.pipelines import MORE
 from store.runs import point_run
 from store.sources import batch_before, count_changes
 from tasks.context import Night
+from tasks.expectations import preload
 from tasks.ingest.load import Loaded, load_files
 from tasks.ingest.rejects import over_budget, sentence_of
 from tasks.ingest.take import Taken, take_source
@@ -55,6 +56,7 @@ def ingest(night: Night) -> StageReport:
                 return _reused(newest, found)
             if newest is not None and newest.state is BatchState.LOADED:
                 abandon_batch(connection, newest.id)
+            preload()
             return _load(night, connection, found)
 
 

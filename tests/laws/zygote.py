@@ -23,7 +23,6 @@ from deployments.catalogue import load_definition
 from domain.report import StageReport
 from domain.words import Stage
 from infra.settings import Settings, load_settings
-from tasks.expectations import preload
 from tasks.night import take_night
 from tasks.perform import perform
 
@@ -64,10 +63,9 @@ def _take(order: dict[str, Any], answer: int) -> None:
 
 
 def main() -> None:
-    thread = preload()
-    if isinstance(thread, threading.Thread):
-        thread.join()
     import skops.io  # noqa: F401
+
+    import tasks.expectations.engine  # noqa: F401
 
     print("ready", flush=True)
     for line in sys.stdin:
