@@ -23,7 +23,7 @@ for module in (house, nights, plans, listing, champions, judging, image, worker)
 
 def main() -> None:
     """Runs a command; exit codes are in `domain.errors`. `OVERNIGHT_DEBUG=1` shows the traceback behind a sentence."""
-    logging.basicConfig(level=os.environ.get("OVERNIGHT_LOG", "ERROR").upper(), format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=os.environ.get("OVERNIGHT_LOG", "CRITICAL").upper(), format="%(message)s", stream=sys.stderr)
     try:
         app()
     except OvernightError as error:
