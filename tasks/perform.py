@@ -58,7 +58,8 @@ def _known(error: Exception, where: str) -> OvernightError:
         return error.at(where)
     log.error("%s ended in an error that it did not expect", where, exc_info=error)
     first_line = (str(error).strip().splitlines() or [""])[0]
-    return StageFailed(f"unexpected {type(error).__name__}: {first_line}", where=where, hint="OVERNIGHT_LOG=ERROR with the same command, which shows where")
+    hint = "OVERNIGHT_LOG=ERROR with the same command, which shows where"
+    return StageFailed(f"unexpected {type(error).__name__}: {first_line}", where=where, hint=hint)
 
 
 def _write_failure(night: Night, line: int, report: StageReport) -> None:
