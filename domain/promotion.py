@@ -91,7 +91,7 @@ def decide_promotion(
         side = "below" if higher else "above"
         return Decision(False, f"{metric} {challenger:.4f} is {side} the limit {at_least:g}")
     if champion is None:
-        return Decision(True, f"{metric} {challenger:.4f} against the dummy's {dummy:.4f}; there was no champion")
+        return Decision(True, f"{metric} {challenger:.4f} against the dummy's {dummy:.4f}; there was no champion to compare with")
     difference, asked = sign * (challenger - champion), max(gain, relative * abs(champion)) if relative else gain
     verdict = f"{metric} {challenger:.4f} against the champion's {champion:.4f}, gain {difference:+.4f}, asked {asked:+g}"
     if interval is not None:

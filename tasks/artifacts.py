@@ -14,7 +14,8 @@ from typing import Any
 from domain.errors import EnvironmentRefused
 from infra.settings import Settings
 
-GUARDED = ("python", "scikit-learn")  # what must be equal to load; the others are recorded
+ENCODER_FORM = "2"  # of tasks.encoding: raised whenever an encoder stored before could no longer be asked the same
+GUARDED = ("python", "scikit-learn", "encoder")  # what must be equal to load; the others are recorded
 _RECORDED = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 _OWN_TYPES = frozenset({"tasks.encoding.ContractEncoder", "functools.partial"})
 _LIBRARIES = ("sklearn", "numpy", "scipy")
@@ -34,7 +35,7 @@ class Artifact:
 def libraries_here() -> dict[str, str]:
     """The versions that a model is fitted under; of Python, the two numbers that decide what runs."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, **{name: version(name) for name in _RECORDED}}
+    return {"python": python, "encoder": ENCODER_FORM, **{name: version(name) for name in _RECORDED}}
 
 
 def pack(model: Any) -> Artifact:
@@ -77,6 +78,10 @@ def unpack(
 def _refuse_other_versions(libraries: Mapping[str, str], *, label: str, retrain: str) -> None:
     here = libraries_here()
     for name in GUARDED:
+        if name == "encoder" and libraries.get(name) != here[name]:
+            raise EnvironmentRefused(
+                f"{label} was stored by another release of Overnight, so it has to be trained anew", hint=retrain
+            )
         if libraries.get(name) != here[name]:
             raise EnvironmentRefused(
                 f"{label} was fitted under {name} {libraries.get(name, 'unknown')}, and this is {name} {here[name]}; "

@@ -104,6 +104,17 @@ def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -
     return batch, tally
 
 
+def _told(tally: Tally) -> str:
+    """That predictions have drifted, with the feature that did most; the calendar alone moves predictions every night, so
+    they are not called adrift while every feature is where it was."""
+    effect = next((line for line in tally.drifts if line.kind == "prediction"), None)
+    causes = [line for line in tally.drifts if line.kind == "feature" and is_shift(line.psi, rows=line.rows)]
+    if effect is None or not causes or not is_shift(effect.psi, rows=effect.rows):
+        return ""
+    cause = max(causes, key=lambda line: line.psi)
+    return f"; its predictions have drifted (psi {effect.psi:.2f}), of its features {cause.feature} most ({cause.psi:.2f})"
+
+
 def _watch(connection: sa.Connection, work: Task) -> Watch | None:
     profile = load_profile(connection, work.champion.id)
     return Watch(profile, step=max(1, work.landed.rows // LOOKED_AT)) if profile is not None else None
@@ -121,10 +132,7 @@ def _report(night: Night, work: Task, batch: Batch, tally: Tally, *, threads: in
     reason = f"version {work.champion.version} scored {tally.rows:,} rows"
     if night.run.hindsight and work.champion.trained_until > night.interval.start:
         reason += " in hindsight: it has learned from this night or later ones"
-    effect = next((line for line in tally.drifts if line.kind == "prediction"), None)
-    if effect is not None and is_shift(effect.psi, rows=effect.rows):
-        cause = max((line for line in tally.drifts if line.kind == "feature"), key=lambda line: line.psi)
-        reason += f"; its predictions have drifted (psi {effect.psi:.2f}), of its features {cause.feature} most ({cause.psi:.2f})"
+    reason += _told(tally)
     drift = {line.feature: line.psi for line in tally.drifts}
     unseen = {name: rows for name, rows in tally.unseen.items() if rows}
     detail = {"batch": batch.id, "version": work.champion.version, "threads": threads, "unseen": unseen, "drift": drift}

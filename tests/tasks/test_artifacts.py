@@ -47,6 +47,17 @@ def test_the_same_rows_give_the_same_hash_in_two_processes_whatever_their_thread
     assert learn(estimator, threads=2, hash_seed=2) == first
 
 
+def test_a_change_of_what_an_encoder_stores_raises_its_form() -> None:
+    import pandas as pd
+
+    from tasks.artifacts import ENCODER_FORM
+    from tasks.encoding import ContractEncoder
+
+    stored = set(vars(ContractEncoder().fit(pd.DataFrame({"x": [1.0], "c": pd.Categorical(["a"])}))))
+    known = {"2": {"max_categories", "text_parts", "inputs_", "columns_", "categories_", "words_", "parts_", "n_features_in_"}}
+    assert stored == known[ENCODER_FORM]
+
+
 def test_the_stages_are_cheap_to_import() -> None:
     heavy = "('sklearn', 'skops', 'pandas', 'pyarrow')"
     code = f"import sys, tasks.train, tasks.score, tasks.observe; print(*(n for n in {heavy} if n in sys.modules))"

@@ -113,6 +113,16 @@ def test_other_library_versions_are_refused_with_what_helps(shift: Nightshift, m
     assert refusal.value.exit_code == 4
 
 
+def test_a_model_stored_by_another_release_is_refused(shift: Nightshift, monkeypatch: pytest.MonkeyPatch) -> None:
+    shift.take_all(*THREE)
+    monkeypatch.setattr(artifacts, "ENCODER_FORM", "99")
+    with pytest.raises(EnvironmentRefused, match="was stored by another release of Overnight"):
+        shift.take("2024-01-04", stages=_only_score())
+    said = shift.take("2024-01-04", retrain=True)
+    assert "is champion" in said["train"].reason
+    assert said["score"].rows_out == 120
+
+
 def _only_score() -> tuple[Any, ...]:
     from tasks.score import score
 
