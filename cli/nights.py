@@ -35,6 +35,10 @@ def run(
     interval: Annotated[str | None, typer.Option(help="The night, such as 2013-02-01; none: the newest that is over.")] = None,
     as_json: Json = False,
     direct: Direct = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train a new version, whether it is due or not.")] = False,
+    hindsight: Annotated[
+        bool, typer.Option("--hindsight", help="Score with today's champion, whatever it has seen; marks every row.")
+    ] = False,
 ) -> None:
     """Take one night through the stages. Through Prefect when its server is up, otherwise in this process.
 
@@ -42,7 +46,10 @@ def run(
     """
     definition = prepared(name)
     night = choose_interval(definition, interval)
-    _, code = collect(take_nights(definition, [night], load_settings(), trigger="command", direct=direct), definition, as_json)
+    taking = take_nights(
+        definition, [night], load_settings(), trigger="command", direct=direct, retrain=retrain, hindsight=hindsight
+    )
+    _, code = collect(taking, definition, as_json)
     raise typer.Exit(code)
 
 

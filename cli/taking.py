@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD
@@ -17,16 +18,36 @@ Reports = Generator[NightReport, None, int]
 
 
 def take_nights(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str, direct: bool = False
+    definition: Definition,
+    nights: Sequence[Interval],
+    settings: Settings,
+    *,
+    trigger: str,
+    direct: bool = False,
+    retrain: bool = False,
+    hindsight: bool = False,
 ) -> Reports:
-    """Each night's report as it ends, oldest first; the generator returns the exit code of them all."""
-    url = None if direct else find_server(settings)
+    """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
+
+    `retrain` trains whether it is due or not, `hindsight` scores with today's champion and marks every row; both are an
+    operator's exceptions and go directly.
+    """
+    url = None if direct or retrain or hindsight else find_server(settings)
     if url is not None:
         return (yield from _through_prefect(definition, nights, url))
-    return (yield from _directly(definition, nights, settings, trigger=trigger))
+    holder = {"retrain": True} if retrain else {}
+    return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, hindsight=hindsight))
 
 
-def _directly(definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str) -> Reports:
+def _directly(
+    definition: Definition,
+    nights: Sequence[Interval],
+    settings: Settings,
+    *,
+    trigger: str,
+    holder: Mapping[str, Any],
+    hindsight: bool,
+) -> Reports:
     """Great Expectations takes seconds to import, so that begins beside the first ingestion."""
     from tasks.expectations import allow_preload
     from tasks.night import take_night
@@ -37,7 +58,7 @@ def _directly(definition: Definition, nights: Sequence[Interval], settings: Sett
     call = runner_for(definition.pipeline, settings)
     codes = []
     for night in nights:
-        report = take_night(definition, night, settings, trigger=trigger, call=call)
+        report = take_night(definition, night, settings, trigger=trigger, call=call, holder=holder, hindsight=hindsight)
         codes.append(report.exit_code)
         yield report
     return worst(codes)

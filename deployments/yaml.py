@@ -1,6 +1,7 @@
 """YAML as people mean it, with the line of every value.
 
-Two traps of YAML 1.1 are off: `null:` as a key is the word null, and `7:00` is text and not a number of seconds.
+Three traps of YAML 1.1 are off: `null:` as a key is the word null, `7:00` is text and not a number of seconds, and a date is the
+text that was written.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("int", "float", "timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _NUMBER_STARTS = list("-+.0123456789")
