@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from domain.fingerprint import fingerprint
 from domain.report import StageReport
-from domain.words import BatchKind, BatchState, Outcome, Stage, StageState
+from domain.verdict import RuleResult, percent
+from domain.words import BatchKind, BatchState, Outcome, Severity, Stage, StageState
 from store.batches import (
     Batch,
     abandon_batch,
@@ -90,10 +91,13 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
     changes = _changes(night, connection, batch) if pipeline.source.mode == "snapshot" else None
     held = _hold_reason(night, loaded)
     if held:
-        result = {"expect": "rejects_at_most", "severity": "critical", "success": False, "reason": held}
+        result = RuleResult(
+            "rejects.at_most", "rejects_at_most", (), Severity.CRITICAL, "table", "failed", held,
+            limit=percent(pipeline.rejects.at_most), unexpected_count=loaded.rejected, judged_count=loaded.rows + loaded.rejected,
+        )  # fmt: skip
         record_verdict(
             connection, batch.id, run=night.run.id, outcome=Outcome.HELD, reason=held,
-            suite_hash=night.definition.suite_hash, results=[result],
+            suite_hash=night.definition.suite_hash, results=[result.to_json()],
         )  # fmt: skip
         seal_batch(connection, batch.id, run=night.run.id)
     point_run(connection, night.run.id, input_batch=batch.id)
