@@ -1,7 +1,7 @@
 """Commands that take nights: `run`, `backfill`, `trigger`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from logging import WARNING
 from typing import Annotated
@@ -49,7 +49,10 @@ def run(
     taking = take_nights(
         definition, [night], load_settings(), trigger="command", direct=direct, retrain=retrain, hindsight=hindsight
     )
-    _, code = collect(taking, definition, as_json)
+    with waiting(f"{name} {definition.pipeline.calendar.label(night)}"):
+        reports, code = collect(taking, definition, as_json, advance=lambda _: None)
+    for report in reports if not as_json else []:
+        print_night(definition, report)
     raise typer.Exit(code)
 
 
@@ -93,9 +96,9 @@ def prepared(name: str) -> Definition:
 
 
 def collect(
-    taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None] | None = None
+    taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None]
 ) -> tuple[list[NightReport], int]:
-    """Prints each night as it ends (JSON, or in full when no bar is told of it); returns all reports and the exit code."""
+    """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code."""
     reports: list[NightReport] = []
     while True:
         try:
@@ -105,10 +108,7 @@ def collect(
         reports.append(report)
         if as_json:
             print_json(report.to_json())
-        elif advance is None:
-            print_night(definition, report)
-        if advance is not None:
-            advance(definition.pipeline.calendar.label(report.interval))
+        advance(definition.pipeline.calendar.label(report.interval))
 
 
 def choose_interval(definition: Definition, name: str | None) -> Interval:
@@ -162,6 +162,11 @@ def _exit_code_of(state: str, state_name: str) -> int:
     if state != "COMPLETED":
         return EXIT_FAILED
     return EXIT_HELD if state_name == "Held" else EXIT_DONE
+
+
+def waiting(title: str) -> AbstractContextManager[object]:
+    """A spinner on stderr for one night; nothing at all where nobody looks."""
+    return err.status(title) if err.is_terminal else nullcontext()
 
 
 @contextmanager
