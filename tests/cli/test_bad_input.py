@@ -1,5 +1,6 @@
 """Bad input: a sentence, an exit code, and nothing lost."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -8,8 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from deployments.catalogue import load_definition
+from domain.words import RunState
 from infra.postgres import database_url, find_server, stop_server
 from store.engine import create_engine, transaction
+from store.runs import claim, finish_run
+from tasks.night import whoami
 from tests.cli.conftest import Home
 
 Change = Callable[[list[str]], list[str]]
@@ -80,22 +85,16 @@ def test_wrong_usage_is_exit_code_2(published: Home, words: tuple[str, ...]) -> 
     assert said.err
 
 
-def test_two_runs_of_the_same_night_at_once_and_the_second_is_told_who_holds_it(
-    published: Home, write_day: Callable[..., Path]
-) -> None:
-    write_day(NIGHT, rows=61)
-    runs = [
-        subprocess.Popen(
-            published.command("run", "shops", "--interval", NIGHT), env=published.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    said = {run.pid: run.communicate(timeout=120)[1] for run in runs}
-    first, second = sorted(runs, key=lambda run: run.returncode)
-    assert (first.returncode, second.returncode) == (0, 4), said
-    assert "holds this night since" in said[second.pid]
-    assert f"process {first.pid} on" in said[second.pid]
+def test_a_run_of_a_night_that_another_run_has_is_told_who_holds_it(published: Home) -> None:
+    night = load_definition(published.settings.deployments, "shops").pipeline.calendar.named(NIGHT)
+    engine = create_engine(database_url(published.settings, role="writer"), role="writer")
+    with claim(engine, "shops", night, trigger="test", holder=whoami()) as first:
+        said = published.say("run", "shops", "--interval", NIGHT)
+        finish_run(engine, first.id, state=RunState.FAILED, reason="only to be in the way")
+    engine.dispose()
+    assert said.code == 4
+    assert f"run {first.id} holds this night since" in said.err
+    assert f"process {os.getpid()} on" in said.err
 
 
 def test_postgres_stopped_in_mid_run_is_said_and_the_next_run_finishes(published: Home, write_day: Callable[..., Path]) -> None:
