@@ -82,13 +82,24 @@ def _through_prefect(definition: Definition, nights: Sequence[Interval], url: st
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            document = json.loads(line)
+            document = _report_in(line)
+            if document is None:  # a user's own code or estimator printed something
+                sys.stderr.write(line)
+                continue
             yield NightReport.from_json(document, exit_code=document.get("exit_code", 0))
         return process.wait()
     except BaseException:
         process.terminate()  # the night that is under way closes its line and lets its lock go
         process.wait()
         raise
+
+
+def _report_in(line: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "run" in document else None
 
 
 def worst(codes: Sequence[int]) -> int:

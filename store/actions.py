@@ -7,7 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.interval import Interval
 from store import schema
+
+HOLD, RELEASE = "hold", "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,15 @@ def newest_action(connection: sa.Connection, pipeline: str, interval_start: date
         .limit(1)
     ).first()
     return Action(line.what, line.who, line.detail, line.at) if line else None
+
+
+def standing_hold(connection: sa.Connection, pipeline: str, interval: Interval) -> str | None:
+    """The sentence of an operator who holds this night, None when nobody does."""
+    word = newest_action(connection, pipeline, interval.start, HOLD, RELEASE)
+    return f"held: by {word.who}: {word.detail.get('why', '')}" if word and word.what == HOLD else None
+
+
+def is_released(connection: sa.Connection, pipeline: str, interval: Interval, *, input_batch: int) -> bool:
+    """Whether an operator has released the night as it stands: with this input, whatever is predicted from it."""
+    word = newest_action(connection, pipeline, interval.start, HOLD, RELEASE)
+    return word is not None and word.what == RELEASE and word.detail.get("batch") == input_batch

@@ -23,6 +23,7 @@ POSTGRES_TYPES = {
     "json": "jsonb",
 }
 MORE = "more"  # where a contract that adds new columns keeps them, as {name: text}
+_OF_PREDICTIONS = frozenset({"batch_id", "prediction", "probability", "model_version", "hindsight"})
 _COLUMNS_OF = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -95,6 +96,7 @@ def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
             prediction=sql.SQL(prediction_type(pipeline)),
         ))  # fmt: skip
         return
+    _refuse_another_question(connection, pipeline)
     for name, kind in wanted.items():
         if name not in existing:
             add = "ALTER TABLE {}.landed ADD COLUMN {} " + kind
@@ -105,6 +107,25 @@ def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
                 "give the new column another name",
                 where=f"deployments/{pipeline.name}/pipeline.yaml",
             )
+
+
+def _refuse_another_question(connection: sa.Connection, pipeline: Pipeline) -> None:
+    """Views join kept rows to kept predictions by the key, so a key that changed would change what old nights show."""
+    kept = _columns_of(connection, f"{inner_schema(pipeline.name)}.predictions")
+    key = tuple(name for name in kept if name not in _OF_PREDICTIONS)
+    where = f"deployments/{pipeline.name}/pipeline.yaml"
+    if set(key) != set(pipeline.key):
+        raise DefinitionError(
+            f"batches that are kept are named by {', '.join(key)}, so the key cannot become {', '.join(pipeline.key)}; "
+            "give the pipeline another name",
+            where=where,
+        )
+    if kept["prediction"] != prediction_type(pipeline):
+        raise DefinitionError(
+            f"predictions that are kept are {kept['prediction']}, so they cannot become {prediction_type(pipeline)}; "
+            "give the pipeline another name",
+            where=where,
+        )
 
 
 def _make_views(connection: sa.Connection, pipeline: Pipeline) -> None:

@@ -129,8 +129,13 @@ def point_run(connection: sa.Connection, run_id: int, **numbers: int | None) -> 
 
 
 def finish_run(engine: sa.Engine, run_id: int, *, state: RunState, reason: str) -> None:
-    """Closes a run that is still open; one that was declared dead stays so."""
+    """Closes a run that is still open, and whatever stage of it never said how it ended; one declared dead stays so."""
     with transaction(engine) as connection:
+        connection.execute(
+            sa.update(schema.stage_run)
+            .where(schema.stage_run.c.run == run_id, schema.stage_run.c.state == StageState.RUNNING)
+            .values(state=StageState.FAILED, reason="it ended without a word", ended_at=schema.now())
+        )
         connection.execute(
             sa.update(schema.run)
             .where(schema.run.c.id == run_id, schema.run.c.state == RunState.RUNNING)

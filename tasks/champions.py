@@ -88,15 +88,16 @@ def rollback(engine: sa.Engine, pipeline: Pipeline, *, who: str, why: str) -> Mo
         moves = list_moves(connection, pipeline.name, alias="champion")
         if not moves:
             raise UsageError("there is no champion to roll back", where=pipeline.name, hint=f"overnight models {pipeline.name}")
-        current = moves[0].model
-        arrival = next((m for m in moves if m.model == current and not m.evidence.get(ROLLED_BACK)), moves[0])
+        newest = max(moves, key=lambda move: (move.effective_from, move.id))
+        current = newest.model
+        arrival = next((m for m in moves if m.model == current and not m.evidence.get(ROLLED_BACK)), newest)
         if arrival.previous is None:
             raise UsageError(
                 f"version {arrival.version} is the first champion, so there is none before it", where=pipeline.name,
                 hint=f"overnight models {pipeline.name}",
             )  # fmt: skip
         before, chosen = load_version(connection, current), load_version(connection, arrival.previous)
-        start = max(arrival.effective_from, moves[0].effective_from)
+        start = max(arrival.effective_from, newest.effective_from)
         return _move(connection, pipeline, chosen, before, start, who=who, why=why, what="rollback")
 
 

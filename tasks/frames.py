@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["number", "category", "moment", "date", "text"]
-ANSWER, NIGHT = "answer", "night"  # columns of what is read for learning, beside the features
+ANSWER, NIGHT = (
+    "answer ",
+    "night ",
+)  # no column of a contract can have these names  # columns of what is read for learning, beside the features
 KEY = "key "  # before a key column's name: how it travels to the predictions; no contract's column can be named so
 _COMPARISONS = {"==": "=", "!=": "<>"}
 

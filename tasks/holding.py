@@ -14,7 +14,7 @@ from domain.errors import UsageError
 from domain.interval import Interval
 from domain.words import BatchKind, BatchState, Outcome, RunState
 from infra.settings import Settings
-from store.actions import newest_action
+from store.actions import HOLD, RELEASE, standing_hold
 from store.batches import Batch, newest_batch, newest_verdict, record_verdict
 from store.engine import transaction
 from store.models import record_action
@@ -22,8 +22,6 @@ from store.publications import published_batches
 from store.runs import Run, claim, finish_run, load_run, point_run
 from tasks.context import Night, writer_engine
 from tasks.validate import validate
-
-HOLD, RELEASE = "hold", "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def hold(
     def speak(connection: sa.Connection, run: Run, batch: Batch | None) -> str:
         reason = f"held: by {who}: {why}"
         if batch is not None and batch.state is BatchState.SEALED:
-            _say_again(connection, definition, run, batch, outcome=Outcome.HELD, reason=reason)
+            _say_again(connection, run, batch, outcome=Outcome.HELD, reason=reason)
         return reason
 
     return _act(definition, interval, settings, what=HOLD, who=who, why=why, holder=holder, speak=speak)
@@ -72,7 +70,7 @@ def release(
             raise UsageError(f"this night is not held: {known[1]}", hint=f"overnight status {definition.pipeline.name}")
         outcome = Outcome.PASSED_WITH_REJECTS if batch.rejected else Outcome.PASSED
         reason = f"released by {who}: {why} (it was {known[1]})"
-        _say_again(connection, definition, run, batch, outcome=outcome, reason=reason)
+        _say_again(connection, run, batch, outcome=outcome, reason=reason)
         return reason
 
     return _act(definition, interval, settings, what=RELEASE, who=who, why=why, holder=holder, speak=speak)
@@ -113,18 +111,6 @@ def _judge_again(
         finally:
             finish_run(engine, run.id, state=state, reason=reason)
     return Said(interval, number, before[1] if before else "", after[1] if after else "", published=True)
-
-
-def standing_hold(connection: sa.Connection, pipeline: str, interval: Interval) -> str | None:
-    """The sentence of an operator who holds this night, None when nobody does."""
-    word = newest_action(connection, pipeline, interval.start, HOLD, RELEASE)
-    return f"held: by {word.who}: {word.detail.get('why', '')}" if word and word.what == HOLD else None
-
-
-def is_released(connection: sa.Connection, pipeline: str, interval: Interval, *, input_batch: int) -> bool:
-    """Whether an operator has released the night as it stands: with this input, whatever is predicted from it."""
-    word = newest_action(connection, pipeline, interval.start, HOLD, RELEASE)
-    return word is not None and word.what == RELEASE and word.detail.get("batch") == input_batch
 
 
 def _is_held(connection: sa.Connection, definition: Definition, interval: Interval) -> bool:
@@ -173,22 +159,20 @@ def _act(
     return Said(interval, batch.id if batch else None, before[1] if before else "", reason, bool(published))
 
 
-def _say_again(
-    connection: sa.Connection, definition: Definition, run: Run, batch: Batch, *, outcome: Outcome, reason: str
-) -> None:
+def _say_again(connection: sa.Connection, run: Run, batch: Batch, *, outcome: Outcome, reason: str) -> None:
     """A new verdict over the same findings: an operator's word changes what may be done, not what was found."""
     from store import schema
 
     point_run(connection, run.id, input_batch=batch.id)
-    results = connection.scalar(
-        sa.select(schema.verdict.c.results)
+    found = connection.execute(
+        sa.select(schema.verdict.c.results, schema.verdict.c.suite_hash)
         .where(schema.verdict.c.batch == batch.id)
         .order_by(schema.verdict.c.id.desc())
         .limit(1)
-    )
+    ).first()
     record_verdict(
-        connection, batch.id, run=run.id, outcome=outcome, reason=reason, suite_hash=definition.suite_hash,
-        results=results or [],
+        connection, batch.id, run=run.id, outcome=outcome, reason=reason,
+        suite_hash=found.suite_hash if found else "", results=found.results if found else [],
     )  # fmt: skip
 
 

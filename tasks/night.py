@@ -2,6 +2,7 @@
 of calling a stage."""
 
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
+from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
 from domain.interval import Interval
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
@@ -22,6 +23,7 @@ from store.runs import Run, claim, finish_run, load_run, stage_reports
 from tasks.context import writer_engine
 from tasks.perform import perform
 
+log = logging.getLogger("overnight.night")
 StageCall = Callable[[Stage, int, Settings], StageReport]
 
 
@@ -49,21 +51,31 @@ def take_night(
     name = definition.pipeline.name
     who = {**whoami(), **(holder or {})}
     with claim(engine, name, interval, trigger=trigger, holder=who, hindsight=hindsight) as run:
+        reports: list[StageReport] = []
         try:
-            reports = [call(Stage.INGEST, run.id, settings)]
-            for stage in list(Stage)[1:]:
-                if reports[-1].ends_the_night:
+            for stage in Stage:
+                if reports and reports[-1].ends_the_night:
                     break
                 reports.append(call(stage, run.id, settings))
         except OvernightError as error:
+            if reports and reports[-1].stage is Stage.PUBLISH:  # what readers see is right, whatever came after
+                return _ended(engine, run, interval, reports, also=f"; {error.at(name).what}")
             reason = str(error).removeprefix(f"{name} {definition.pipeline.calendar.label(interval)} ")
             return _failed(engine, run, interval, reason, exit_code=error.exit_code)
+        except Exception as error:
+            log.error("%s ended in an error that it did not expect", name, exc_info=error)
+            reason = f"unexpected {type(error).__name__}: {error}"
+            return _failed(engine, run, interval, reason, exit_code=EXIT_FAILED)
         except BaseException:
             _close(engine, run, RunState.FAILED, "stopped by hand")
             raise
-        state, reason = judge_night(reports)
-        finish_run(engine, run.id, state=state, reason=reason)
-        return report_night(engine, run.id, interval, exit_code=EXIT_HELD if state is RunState.HELD else EXIT_DONE)
+        return _ended(engine, run, interval, reports)
+
+
+def _ended(engine: sa.Engine, run: Run, interval: Interval, reports: list[StageReport], *, also: str = "") -> NightReport:
+    state, reason = judge_night(reports)
+    finish_run(engine, run.id, state=state, reason=reason + also)
+    return report_night(engine, run.id, interval, exit_code=EXIT_HELD if state is RunState.HELD else EXIT_DONE)
 
 
 def judge_night(reports: list[StageReport]) -> tuple[RunState, str]:

@@ -16,6 +16,7 @@ from store.quality import Unjudged, record_quality, unjudged_predictions
 from tasks.context import Night
 from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
 from tasks.metrics import Prior, measure_numbers, measure_prior, measure_said, measure_yes_no
+from tasks.models import same_question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
     if frame.empty:
         return None
     version = load_version(connection, which.model)
+    if not same_question(version, night.pipeline):
+        return None  # the answers of today's question say nothing about predictions of another one
     figures = _measure(night, frame)
     dummies = measure_prior(_answers(night, frame), Prior.from_json(version.metrics["prior"]))
     both = {metric: (value, dummies[metric]) for metric, value in figures.items() if metric in dummies}

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from domain.diff import decide_hold
 from domain.report import StageReport
 from domain.words import BatchKind, Stage, StageState
+from store.actions import is_released, standing_hold
 from store.batches import Batch, load_batch
 from store.engine import transaction
 from store.publications import publish as move_pointers
@@ -14,7 +15,6 @@ from store.publications import published_batches
 from store.runs import load_run
 from tasks.context import Night
 from tasks.diff import diff_night
-from tasks.holding import is_released, standing_hold
 
 
 def publish(night: Night) -> StageReport:
@@ -56,10 +56,20 @@ def compare(
     name, interval = night.pipeline.name, night.interval
     held = standing_hold(connection, name, interval)
     if predicted is None:
-        return None, held
+        return None, held or _keep_rows_and_predictions_together(connection, night, landed)
     diff = diff_night(connection, night.pipeline, predicted)
     if diff is None:
         return None, held
     seen = published_batches(connection, name, BatchKind.PREDICTION, start=interval.start, end=interval.end)
     free = is_released(connection, name, interval, input_batch=landed.id) or predicted.id in {each.batch for each in seen}
     return diff.to_json(), held or (None if free else decide_hold(diff, night.pipeline.publish.hold_if))
+
+
+def _keep_rows_and_predictions_together(connection: sa.Connection, night: Night, landed: Batch) -> str | None:
+    """Readers never get new rows beside predictions for the old ones: where predictions are published and no model may
+    score the new rows, the night is held and both stay."""
+    name, interval = night.pipeline.name, night.interval
+    seen = published_batches(connection, name, BatchKind.PREDICTION, start=interval.start, end=interval.end)
+    if not seen or load_batch(connection, seen[-1].batch).input_batch == landed.id:
+        return None
+    return f"held: no model may score the new rows, so readers keep batch {seen[-1].batch} and the rows that it was made from"

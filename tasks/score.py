@@ -66,7 +66,13 @@ def _find(night: Night, connection: sa.Connection) -> Task | str:
     hindsight = run.hindsight
     name = fingerprint(landed.content_hash, champion.sha256, champion.version, night.code_of(*CODE), hindsight)
     newest = newest_batch(connection, night.pipeline.name, BatchKind.PREDICTION, night.interval)
-    same = newest is not None and newest.state is BatchState.SEALED and newest.fingerprint == name
+    # Predictions carry the verdict of their own input batch, so equal rows in another batch do not make them the same.
+    same = (
+        newest is not None
+        and newest.state is BatchState.SEALED
+        and newest.fingerprint == name
+        and newest.input_batch == landed.id
+    )
     return Task(landed, champion, newest if same else None, name)
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from domain.report import StageReport
 from domain.verdict import RuleResult, RuleState, Tally, decide_outcome
 from domain.words import BatchState, Outcome, Severity, Stage, StageState
+from store.actions import is_released
 from store.batches import Batch, count_batch, load_batch, newest_verdict, record_verdict, seal_batch
 from store.engine import transaction
 from store.runs import load_run, point_run
@@ -38,7 +39,7 @@ def validate(night: Night) -> StageReport:
         moved = 0 if sealed else _set_aside(connection, batch, found)
         results = results_of(found, mostly=mostly, moved=not sealed)
         tally = Tally(landed=batch.rows - moved, unreadable=batch.rejected, caught=moved)
-        outcome, reason = decide_outcome(results, tally, at_most=night.pipeline.rejects.at_most)
+        outcome, reason = decide_outcome(results, tally, at_most=_budget(night, connection, batch))
         if not sealed:
             count_batch(connection, batch.id, rows=tally.landed, rejected=tally.rejected)
         record_verdict(
@@ -48,6 +49,12 @@ def validate(night: Night) -> StageReport:
         if not sealed:
             seal_batch(connection, batch.id, run=night.run.id)
     return _report(night, batch, outcome=outcome, reason=reason, moved=moved, results=results)
+
+
+def _budget(night: Night, connection: sa.Connection, batch: Batch) -> float:
+    """The share of rows that may be set aside; an operator who releases a batch has accepted what was."""
+    released = is_released(connection, night.pipeline.name, night.interval, input_batch=batch.id)
+    return 1.0 if released else night.pipeline.rejects.at_most
 
 
 def shares_of(rules: tuple[Rule, ...], *, at_most: float) -> dict[int, float]:

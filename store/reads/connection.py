@@ -28,6 +28,8 @@ _OPTIONS = {
     "idle_in_transaction_session_timeout": "30s",
     "jit": "off",  # because it costs more than these statements take
 }
+# A host that is gone says nothing: after about fifteen seconds its sessions are lost. A Unix socket needs and heeds none.
+_KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 
 
 class TooSlow(Refused):
@@ -42,6 +44,7 @@ def connection_arguments(url: str, *, role: str | None, seconds: float, name: st
         "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
         "application_name": name,
         "connect_timeout": 5,
+        **_KEEPALIVES,
     }
 
 
@@ -92,17 +95,17 @@ class Reader:
         return self.ask(within)
 
     @contextmanager
-    def apart(self, *, seconds: float) -> Iterator[Connection]:
+    def apart(self, *, seconds: float, name: str = "overnight web") -> Iterator[Connection]:
         """A session of its own, outside the pool, for an export or for LISTEN; closed, and its work ended, on leaving."""
         with translated_errors():
-            connection = self._connect(seconds)
+            connection = self._connect(seconds, name)
             try:
                 yield connection
             finally:
                 connection.close()
 
-    def _connect(self, seconds: float) -> Connection:
-        arguments = dict(self._arguments)
+    def _connect(self, seconds: float, name: str) -> Connection:
+        arguments = {**self._arguments, "application_name": name}
         options = f"{arguments.pop('options')} -c statement_timeout={seconds * 1000:.0f}"
         return psycopg.connect(arguments.pop("conninfo"), options=options, autocommit=True, row_factory=dict_row, **arguments)
 

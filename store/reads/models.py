@@ -42,6 +42,18 @@ FROM reading.alias_move WHERE pipeline = %(pipeline)s ORDER BY id DESC LIMIT 200
 """)
 
 
+def champion(connection: Connection, pipeline: str) -> int | None:
+    """Today's champion: the version whose move holds from the latest night on, of several the newest move."""
+    line = fetch_one(connection, _CHAMPION, {"pipeline": pipeline})
+    return line["version"] if line else None
+
+
+_CHAMPION = sql.SQL("""
+SELECT version FROM reading.alias_move WHERE pipeline = %(pipeline)s AND alias = 'champion'
+ORDER BY effective_from DESC, id DESC LIMIT 1
+""")
+
+
 def tonights_models(connection: Connection, nights: Sequence[tuple[str, datetime]]) -> dict[str, Row]:
     """Which version each of the nights trained and which it promoted, by pipeline."""
     if not nights:

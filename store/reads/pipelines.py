@@ -95,6 +95,23 @@ SELECT r.* FROM unnest(%(names)s::text[]) AS n (name), LATERAL (
 """)
 
 
+def find_gaps(connection: Connection, names: Sequence[str]) -> dict[str, list[Interval]]:
+    """Each pipeline's spans between published nights, of either kind, of which nothing is published, oldest first."""
+    gaps: dict[str, list[Interval]] = {}
+    for line in fetch(connection, _GAPS, {"names": list(names)}):
+        gaps.setdefault(line["pipeline"], []).append(Interval(line["start"], line["until"]))
+    return gaps
+
+
+# A publication is never taken back, so whatever was published once is published now.
+_GAPS = sql.SQL("""
+SELECT pipeline, start, until FROM (
+    SELECT pipeline, interval_end AS start, lead(interval_start) OVER (PARTITION BY pipeline ORDER BY interval_start) AS until
+    FROM (SELECT DISTINCT pipeline, interval_start, interval_end FROM reading.publication WHERE pipeline = ANY (%(names)s)) n
+) g WHERE until > start ORDER BY pipeline, start
+""")
+
+
 def published_between(connection: Connection, name: str, *, first: datetime, last: datetime) -> list[Published]:
     """Every pointer of both kinds for the nights that start from `first` to `last`, oldest first."""
     return [_published(line) for line in fetch(connection, _BETWEEN, {"name": name, "first": first, "last": last})]

@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from domain.errors import OvernightError
 from store.reads.connection import Reader
 
 log = logging.getLogger("overnight.web")
 KEPT = 500
 _LISTEN = sql.SQL("LISTEN overnight")
+_ASK = sql.SQL("SELECT 1")  # who only listens never learns that the other end is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class Pulse:
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                with self._reader.apart(seconds=0) as connection:
+                with self._reader.apart(seconds=0, name="overnight pulse") as connection:
                     connection.execute(_LISTEN)
                     self._beat("listening", {})
                     self.connected = True
                     self._hear(connection)
-            except OvernightError as error:
-                log.info("no longer listening to the database: %s", error)
+            except Exception as error:  # whatever it is, to listen no more would be worse
+                log.info("no longer listening to the database: %s", error or type(error).__name__)
             finally:
                 self.connected = False
             self._stop.wait(1.0)
@@ -71,8 +71,9 @@ class Pulse:
             for heard in connection.notifies(timeout=0.5):
                 data: dict[str, Any] = {}
                 with suppress(ValueError):
-                    data = json.loads(heard.payload)
+                    data = found if isinstance(found := json.loads(heard.payload), dict) else {}
                 self._beat(str(data.get("event", "changed")), data)
+            connection.execute(_ASK)  # what is heard meanwhile is told by the next round
 
     def _beat(self, event: str, data: dict[str, Any]) -> None:
         with self._lock:

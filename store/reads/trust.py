@@ -14,6 +14,7 @@ from store.reads.pipelines import (
     Alive,
     NightLine,
     Published,
+    find_gaps,
     lock_keys,
     newest_published,
     newest_tried,
@@ -52,9 +53,10 @@ def stand(connection: Connection, pipelines: Sequence[Pipeline], *, now: datetim
     predictions = newest_published(connection, names, kind=BatchKind.PREDICTION)
     rows = newest_published(connection, names, kind=BatchKind.INPUT)
     tried = check_life(connection, newest_tried(connection, names), alive=alive)
+    gaps = find_gaps(connection, names)
     return [
         _stand(connection, one, now=now, alive=alive, published=predictions.get(one.name), learned=rows.get(one.name),
-            tried=tried.get(one.name))
+            tried=tried.get(one.name), gaps=gaps.get(one.name, []))
         for one in pipelines
     ]  # fmt: skip
 
@@ -100,6 +102,7 @@ def _stand(
     published: Published | None,
     learned: Published | None,
     tried: NightLine | None,
+    gaps: Sequence[Interval],
 ) -> PipelineStanding:
     calendar = pipeline.calendar
     seen = published.interval if published else None
@@ -124,7 +127,7 @@ def _stand(
     reason = explain_trust(
         freshness=freshness, calendar=calendar, published=seen,
         learned=rows, question=judged(question, asked) if question else None,
-        question_label=calendar.label(question) if question else "",
+        question_label=calendar.label(question) if question else "", gaps=gaps,
     )  # fmt: skip
     focus = _newest(last, by) or question or calendar.before(now)
     line = tried if tried and focus and tried.interval.start == focus.start else None

@@ -97,7 +97,7 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
         )  # fmt: skip
         record_verdict(
             connection, batch.id, run=night.run.id, outcome=Outcome.HELD, reason=held,
-            suite_hash=night.definition.suite_hash, results=[result.to_json()],
+            suite_hash="", results=[result.to_json()],  # no suite has seen these rows
         )  # fmt: skip
         seal_batch(connection, batch.id, run=night.run.id)
     point_run(connection, night.run.id, input_batch=batch.id)

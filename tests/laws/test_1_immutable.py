@@ -77,3 +77,21 @@ def test_sealing_twice_is_refused(house: House) -> None:
             house.seal(run, batch)
     with transaction(house.writer) as connection:
         assert load_batch(connection, batch.id).rows == 3
+
+
+DOORS = [
+    "GRANT UPDATE ON {table} TO PUBLIC",
+    "GRANT UPDATE (stock) ON {table} TO PUBLIC",
+    "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+    "CREATE RULE door AS ON INSERT TO {table} DO ALSO NOTHING",
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_table_in_which_the_writer_left_a_door_is_not_sealed(house: House, door: str) -> None:
+    with house.run("2024-01-05") as run:
+        batch = house.load(run, 3)
+        with transaction(house.writer) as connection:
+            connection.execute(sa.text(door.format(table=f"{batch.schema}.{batch.table}")))
+        with pytest.raises(StageFailed, match="not as it was made"):
+            house.seal(run, batch)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -106,7 +107,8 @@ def test_any_fsspec_address_is_a_path(night: Shops, wanted: list[Any]) -> None:
     assert night.landed(night.ingest(), COLUMNS) == wanted
 
 
-def test_an_address_without_its_driver_says_what_to_install(night: Shops) -> None:
+def test_an_address_without_its_driver_says_what_to_install(night: Shops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     night.source('{kind: csv, path: "s3://bucket/{start:%Y-%m-%d}.csv"}')
     with pytest.raises(SourceError, match=r"overnight\[s3\]"):
         night.ingest()

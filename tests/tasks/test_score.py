@@ -30,11 +30,14 @@ def test_each_row_gets_one_prediction_with_its_probability(shift: Nightshift) ->
     assert {(line.model_version, line.hindsight) for line in lines} == {(1, False)}
 
 
-def test_the_same_night_again_is_not_scored_again(shift: Nightshift) -> None:
+def test_equal_rows_in_another_batch_get_predictions_of_their_own_under_their_own_verdict(shift: Nightshift) -> None:
     shift.take_all(*THREE)
+    before = shift.query("SELECT DISTINCT batch FROM shops.latest")[0].batch
     said = shift.take("2024-01-03")
-    assert said["score"].state is StageState.REUSED
-    assert said["score"].detail["batch"] == shift.query("SELECT batch FROM shops.latest")[0].batch
+    assert said["score"].state is StageState.DONE
+    made = shift.query("SELECT batch, input_batch FROM reading.published WHERE kind = 'prediction' ORDER BY batch")[-1]
+    assert made.batch > before
+    assert made.input_batch == shift.query("SELECT max(batch) AS batch FROM reading.published WHERE kind = 'input'")[0].batch
 
 
 def test_one_changed_row_makes_a_new_batch(shift: Nightshift) -> None:

@@ -34,11 +34,11 @@ def wait(until: Callable[[], bool], seconds: float = 5.0) -> float:
     return time.monotonic() - began
 
 
-def last_asked(database: str) -> datetime:
-    """When any of the web's sessions last did anything, by Postgres's own clock."""
+def last_asked(database: str, name: str = "overnight web") -> datetime:
+    """When any of the sessions of that name last did anything, by Postgres's own clock."""
     connection = psycopg2.connect(database)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE application_name = 'overnight web'")
+        cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE application_name = %s", [name])
         line = cursor.fetchone()
     connection.close()
     assert line is not None
@@ -91,11 +91,51 @@ def test_while_nobody_can_listen_nothing_that_was_kept_is_used(live: TestClient,
     connection = psycopg2.connect(database)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'overnight pulse'")
     connection.close()
     newest = published.publish("2024-01-04", model=1, salt="corrected", shift=0.25)
     wait(lambda: pulse.version > heard)
     assert live.get("/api/v1/p/shops/rows").json()["trust"]["batch"] == newest
+
+
+def tell(database: str, payload: str) -> None:
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify('overnight', %s)", [payload])
+    connection.close()
+
+
+@pytest.mark.parametrize("night", ["2024-01-04", "latest"])
+def test_rows_and_their_trust_line_are_of_one_batch_before_a_publication_is_heard(
+    live: TestClient, published: Ledger, monkeypatch: pytest.MonkeyPatch, night: str
+) -> None:
+    old = live.get("/api/v1/p/shops").json()["trust"]["batch"]
+    monkeypatch.setattr(app_of(live).state.pulse, "_beat", lambda *_: None)
+    newest = published.publish("2024-01-04", model=1, salt="corrected", rows=50, shift=0.25)
+    answer = live.get(f"/api/v1/p/shops/rows?night={night}").json()
+    assert (answer["trust"]["batch"], answer["total"]) == ((newest, 50) if night != "latest" else (old, 66))
+
+
+def test_the_session_that_listens_asks_something_too(live: TestClient, database: str) -> None:
+    first, pulse = last_asked(database, "overnight pulse"), app_of(live).state.pulse
+    wait(lambda: last_asked(database, "overnight pulse") > first)
+    heard = pulse.version
+    for number in range(300):  # some of them while it asks
+        tell(database, json.dumps({"event": "changed", "number": number}))
+    wait(lambda: pulse.version == heard + 300)
+
+
+def test_nothing_that_is_said_ends_the_listening(live: TestClient, published: Ledger, database: str) -> None:
+    tell(database, "[1]")
+    tell(database, "[" * 7000)  # too deep for the parser
+    newest = published.publish("2024-01-04", model=1, salt="corrected", shift=0.25)
+    wait(lambda: live.get("/api/v1/p/shops/rows").json()["trust"]["batch"] == newest)
+    pulse = app_of(live).state.pulse
+    wait(lambda: pulse.connected)
+    heard = pulse.version
+    tell(database, "{}")
+    wait(lambda: pulse.version == heard + 1)
 
 
 def app_of(client: TestClient) -> FastAPI:

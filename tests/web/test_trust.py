@@ -41,6 +41,29 @@ def test_every_night_published_is_fresh(published: Ledger, ask: Callable) -> Non
     assert ask("/")["headline"] == "The night is published."
 
 
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [(["2024-01-01", "2024-01-03", "2024-01-04"], "1 earlier night is missing: 2024-01-02."),
+     (["2024-01-01", "2024-01-04"], "2 earlier nights are missing, first 2024-01-02."),
+     (["2024-01-02", "2024-01-03", "2024-01-04"], "")],
+)  # fmt: skip
+def test_a_night_left_out_between_published_ones_is_named(ledger: Ledger, ask: Callable, days: list[str], sentence: str) -> None:
+    model = ledger.train("2024-01-01")
+    for day in days:
+        ledger.publish(day, model=model)
+    trust = ask("/p/shops")["trust"]
+    assert trust["fresh"]
+    rest = f"The newest night that was due is published. {sentence}" if sentence else "Every night that was due is published."
+    assert trust["reason"] == rest
+
+
+def test_the_champion_is_the_one_that_holds_from_the_latest_night_on(ledger: Ledger, ask: Callable) -> None:
+    ledger.publish("2024-01-04", model=ledger.train("2024-01-04"))
+    ledger.train("2024-01-02")
+    assert ask("/p/shops/models/1")["champion"]
+    assert not ask("/p/shops/models/2")["champion"]
+
+
 def test_nights_without_a_model_are_learning_and_not_late(ledger: Ledger, ask: Callable) -> None:
     for day in ("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"):
         ledger.publish(day)

@@ -306,6 +306,15 @@ BEGIN
     END IF;
     tables := CASE b.kind WHEN 'input' THEN ARRAY['landed', 'rejected'] ELSE ARRAY['predictions'] END;
     FOREACH part IN ARRAY tables LOOP
+        -- The writer has owned the table so far: a grant, a policy or a view that it left would outlive the sealing, or run
+        -- as the owner while the rows are counted.
+        EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', 'overnight_' || b.pipeline, part || '_' || b.id);
+        IF EXISTS (SELECT FROM pg_class c WHERE c.oid = format('%I.%I', 'overnight_' || b.pipeline, part || '_' || b.id)::regclass
+                AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relforcerowsecurity OR c.relhasrules OR c.relhastriggers
+                    OR c.relacl IS NOT NULL
+                    OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL))) THEN
+            RAISE EXCEPTION 'batch %: its table is not as it was made, so it cannot be sealed', b.id USING ERRCODE = 'OV001';
+        END IF;
         EXECUTE format('SELECT count(*) FROM %I.%I', 'overnight_' || b.pipeline, part || '_' || b.id) INTO found;
         IF found <> (CASE part WHEN 'rejected' THEN b.rejected ELSE b.rows END) THEN
             RAISE EXCEPTION 'batch %: the ledger says % rows %, the table holds %', b.id,
