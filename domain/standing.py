@@ -3,6 +3,7 @@
 Pure: a calendar, what the ledger holds, and a clock in; words out. The web, and whoever else tells people, use these words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -87,12 +88,13 @@ def _after_publication(what: str, attempt: Attempt | None, again: str) -> tuple[
 
 def explain_trust(
     *, freshness: Freshness, calendar: Calendar, published: Interval | None, learned: Interval | None,
-    question: Standing | None, question_label: str,
+    question: Standing | None, question_label: str, gaps: Sequence[Interval] = (),
 ) -> str:  # fmt: skip
     """The sentence beside a pipeline's trust line: why it is as it is, and what readers see meanwhile.
 
     `published` and `learned` are the newest nights with predictions and with rows; `question` is how the night in question
-    stands: the first that was missed, or else the newest that was tried.
+    stands: the first that was missed, or else the newest that was tried. `gaps` are the spans between published nights of
+    which nothing is published, oldest first.
     """
     keeps = f"Readers keep the night of {calendar.label(published)}." if published else "There is nothing to read yet."
     if freshness.late_since is not None:
@@ -103,7 +105,16 @@ def explain_trust(
         return f"Learning: rows are published up to the night of {calendar.label(learned)}, and no model may score yet."
     if published is None:
         return "Nothing was ever published, and nothing is due yet."
-    return "Every night that was due is published."
+    return _tell_gaps(gaps, calendar) or "Every night that was due is published."
+
+
+def _tell_gaps(gaps: Sequence[Interval], calendar: Calendar) -> str:
+    missing = sum(calendar.distance(calendar.containing(gap.start), calendar.containing(gap.end)) for gap in gaps)
+    if missing < 1:
+        return ""
+    first = calendar.label(calendar.containing(gaps[0].start))
+    nights = f"1 earlier night is missing: {first}" if missing == 1 else f"{missing} earlier nights are missing, first {first}"
+    return f"The newest night that was due is published. {nights}."
 
 
 def _tell(standing: Standing | None, label: str) -> str:

@@ -57,10 +57,10 @@ def deadline_of(interval: Interval, *, calendar: Calendar, at: time) -> datetime
 
 
 def judge_freshness(*, calendar: Calendar, deadline: time, newest_published: Interval | None, now: datetime) -> Freshness:
-    """Late from the first deadline that passed unmet, until everything due by `now` is published.
+    """The newest interval that is due by `now` decides: fresh when it, or a later one, is published, and late otherwise.
 
-    The rule is Dagster's freshness by cron: once missed it stays missed until the interval is there, whether or not
-    anything ran.
+    Late since the deadline of the first interval after the newest published one, whether or not anything ran, until the
+    newest due one is there. Older intervals that were left out do not make it late: `explain_trust` names them.
     """
     due = calendar.before(now)
     while due is not None and deadline_of(due, calendar=calendar, at=deadline) > now:

@@ -99,7 +99,8 @@ class Known:
 class Edge:
     """What every route is handed: the readers' pool, the clock, the templates, and the name of this build.
 
-    With a pulse, how pipelines stand is known from the last time it was read, and whole answers are kept.
+    With a pulse, how pipelines stand is known from the last time it was read, and whole answers are kept. What is known is
+    used only beside the ledger that it was read from: a trust line and its rows are of one moment.
     """
 
     reader: Reader
@@ -122,8 +123,8 @@ class Edge:
     ) -> Response:
         """Assembles an answer from one moment of the database, as JSON or through a template.
 
-        `lone` says that the answer reads one statement beside what is known of the pipeline, `keep` that the answer is all
-        that its address gives. Raises Unchanged, before
+        `lone` says that the answer reads one statement beside what is known of the pipeline, and only sealed rows of the
+        batch that is known, `keep` that the answer is all that its address gives. Raises Unchanged, before
         anything but the trust line was read, when the asker's tag is still right.
         """
         now, asked = self.now(), request.headers.get("if-none-match", "")
@@ -131,17 +132,19 @@ class Edge:
         known = self._known(pipeline, version, now)
 
         def read(connection: Connection) -> tuple[Answered, str, Known]:
-            found = known or self._learn(connection, pipeline, now=now, alive=alive, version=version)
+            found = known
+            if found is None or (not lone and ledger_mark(connection, pipeline) != found.mark):  # changed, and not heard yet
+                found = self._learn(connection, pipeline, now=now, alive=alive, version=version)
             view = View(connection, now, found.alive, found.standings, found.mark)
             tag = self._tag(found, template)
             if holds_tag(asked, tag) and not any(one.running for one in view.standings):
                 raise Unchanged(tag)
             return assemble(view), tag, found
 
+        alive = known.alive if known else self.reader.ask(living_runs)
         if known is not None and lone:
             answered, tag, found = self.reader.ask(read)
         else:
-            alive = known.alive if known else self.reader.ask(living_runs)
             answered, tag, found = self.reader.ask_at_once(read)
         response = self._respond(answered, tag, template=template, path=request.url.path)
         if keep and version is not None and answered.settled and found.version == version:

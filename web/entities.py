@@ -10,7 +10,7 @@ from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import NightState
 from domain.trust import TrustLine
-from store.reads.models import moves, nights_scored, quality, version
+from store.reads.models import champion, moves, nights_scored, quality, version
 from store.reads.pipelines import Published, published_as_of, published_between
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
 from store.reads.trust import judge_night, trust_night
@@ -55,10 +55,10 @@ def seen_batch(view: View, night: str, *, as_of: datetime | None) -> tuple[Publi
     if night == "latest":
         return one.published, one.trust
     interval = view.named(night)
+    if one.published and interval.start == one.published.interval.start:
+        return one.published, one.trust
     pointers = published_between(view.connection, one.pipeline.name, first=interval.start, last=interval.start)
     seen = next((pointer for pointer in pointers if pointer.kind == "prediction"), None)
-    if one.published and interval.start == one.published.interval.start:
-        return seen, one.trust
     nights = describe_nights(view, one.pipeline, first=interval, last=interval)
     standing = judge_night(
         one.pipeline, interval, attempt=None, predictions=bool(seen), rows=nights[0].state == NightState.LEARNING, now=view.now
@@ -106,10 +106,10 @@ def model(view: View, number: int) -> Answered:
         lines = quality(view.connection, pipeline.name, first=scored["first"], last=scored["last"])
         figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
     journal = moves(view.connection, pipeline.name)
-    newest = next((one["version"] for one in journal if one["alias"] == "champion"), None)
     mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]
     body = ModelAnswer.model_validate(
-        {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]), "champion": newest == number,
+        {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]),
+         "champion": champion(view.connection, pipeline.name) == number,
          "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
          "trust": trust_of(view.one.trust)}
     )  # fmt: skip

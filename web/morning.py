@@ -49,7 +49,7 @@ def headline(summaries: Sequence[Summary]) -> str:
         return "No pipeline is registered yet."
     trouble = [one for one in summaries if one.late or one.state in _TROUBLE]
     if not trouble:
-        return "Every night that was due is published." if len(summaries) > 1 else "The night is published."
+        return "The newest night of every pipeline is published." if len(summaries) > 1 else "The night is published."
     names = ", ".join(f"{one.pipeline} {'late' if one.late and one.state == 'missing' else one.state}" for one in trouble[:5])
     return f"{len(trouble)} of {len(summaries)} need{'s' if len(trouble) == 1 else ''} somebody: {names}."
 
