@@ -223,7 +223,9 @@ class Promote(_Strict):
 class Model(_Strict):
     """How the model is learned and judged."""
 
-    estimator: str = Field("sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class, or features.py:make")
+    estimator: str = Field(
+        "sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class, or features.py:make"
+    )
     params: Mapping[str, Any] = Field(default_factory=dict, description="its arguments")
     calibrate: Literal["no", "sigmoid", "isotonic"] = Field("no", description="how probabilities are corrected, if at all")
     window: Days = Field(timedelta(days=60), description="how far back it learns from")
