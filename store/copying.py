@@ -18,7 +18,7 @@ class _Producer:
     """Runs an iterator in a thread of its own and is read like a file; an error of the iterator is kept for the caller."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # what ended the making, or interrupted the reading
         self._blocks = blocks
         self._ready: queue.Queue[bytes] = queue.Queue(maxsize=_WAITING)
         self._stopped = threading.Event()
@@ -44,7 +44,11 @@ class _Producer:
         return False
 
     def read(self, size: int = -1) -> bytes:  # noqa: ARG002  # blocks are handed on whole; the driver takes any length
-        block = self._ready.get()
+        try:
+            block = self._ready.get()
+        except BaseException as interruption:  # a signal; the driver would make an error of its own of it
+            self.error = interruption
+            raise
         if self.error is not None:
             raise self.error
         return block
