@@ -28,7 +28,12 @@ def test_a_signal_in_the_middle_of_a_copy_is_no_error_of_the_database(writer: sa
         yield b"2\n"
 
     before = signal.signal(signal.SIGUSR1, stop)
-    with pytest.raises(Stopped), transaction(writer) as connection:
-        connection.execute(sa.text("CREATE TEMPORARY TABLE numbers (n int) ON COMMIT DROP"))
-        copy_in(connection, sql.SQL("COPY pg_temp.numbers FROM STDIN"), blocks())
+    with pytest.raises(Stopped):
+        _load(writer, blocks())
     signal.signal(signal.SIGUSR1, before)
+
+
+def _load(writer: sa.Engine, blocks: Iterator[bytes]) -> int:
+    with transaction(writer) as connection:
+        connection.execute(sa.text("CREATE TEMPORARY TABLE numbers (n int) ON COMMIT DROP"))
+        return copy_in(connection, sql.SQL("COPY pg_temp.numbers FROM STDIN"), blocks)
