@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -75,7 +76,9 @@ def take_night(
 def _ended(engine: sa.Engine, run: Run, interval: Interval, reports: list[StageReport], *, also: str = "") -> NightReport:
     state, reason = judge_night(reports)
     finish_run(engine, run.id, state=state, reason=reason + also)
-    return report_night(engine, run.id, interval, exit_code=EXIT_HELD if state is RunState.HELD else EXIT_DONE)
+    report = report_night(engine, run.id, interval, exit_code=EXIT_HELD if state is RunState.HELD else EXIT_DONE)
+    # Somebody may have declared this run dead meanwhile; then the ledger's word stands, and it is no success.
+    return report if report.state is state else replace(report, exit_code=EXIT_FAILED)
 
 
 def judge_night(reports: list[StageReport]) -> tuple[RunState, str]:

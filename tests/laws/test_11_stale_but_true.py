@@ -128,3 +128,17 @@ def test_an_error_that_nobody_foresaw_is_a_failed_night_with_a_sentence(take: Ta
     report = take(DAYS[-1], broken)
     assert (report.state, report.exit_code) == (RunState.FAILED, 1)
     assert report.reason == "unexpected RuntimeError: a bug"
+
+
+def test_a_run_that_was_declared_dead_after_it_published_does_not_end_as_a_success(take: Take, owner: sa.Engine) -> None:
+    def declared_dead(stage: Stage, run: int, settings: Settings) -> StageReport:
+        report = perform(stage, run, settings)
+        if stage is Stage.OBSERVE:
+            with transaction(owner) as connection:
+                connection.execute(
+                    sa.text("UPDATE overnight.run SET state = 'crashed', ended_at = now() WHERE id = :id"), {"id": run}
+                )
+        return report
+
+    report = take(DAYS[-1], declared_dead)
+    assert (report.state, report.exit_code) == (RunState.CRASHED, 1)
