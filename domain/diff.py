@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import log
 from typing import Any
 
-from domain.pipeline import HoldIf
+from domain.spec.running import HoldIf
 from domain.verdict import percent
 
 

@@ -18,7 +18,7 @@ from docker.types import LogConfig, Mount
 from requests.exceptions import RequestException
 
 from domain.errors import ContainerLost, UsageError
-from domain.pipeline import Limits
+from domain.spec.running import Limits
 
 log = logging.getLogger("overnight.stage")
 LABEL = "overnight."

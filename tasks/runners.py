@@ -16,8 +16,9 @@ from sqlalchemy.engine import make_url
 from domain import errors
 from domain.errors import ContainerLost, OvernightError, StageFailed
 from domain.fingerprint import fingerprint
-from domain.pipeline import Limits, Pipeline
+from domain.pipeline import Pipeline
 from domain.report import StageReport
+from domain.spec.running import Limits
 from domain.words import RunState, Stage, StageState
 from infra.doors import Door, open_door
 from infra.postgres import database_url

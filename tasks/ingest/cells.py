@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from tasks.ingest.clock import read_clock
 
 NAIVE, ZONED = pa.timestamp("us"), pa.timestamp("us", tz="UTC")

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.errors import SourceError
 from domain.interval import Interval
-from domain.pipeline import Source
+from domain.spec.source import Source
 from tasks.ingest.files import SourceFile, look_at
 from tasks.ingest.place import fill_in, with_secrets, without_secrets
 

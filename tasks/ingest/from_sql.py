@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from domain.errors import SourceError
 from domain.interval import Interval
-from domain.pipeline import Source
+from domain.spec.source import Source
 from tasks.ingest.files import SourceFile
 from tasks.ingest.keys import hash_lines
 from tasks.ingest.place import with_secrets, without_secrets

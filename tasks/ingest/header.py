@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from domain.errors import SourceError
-from domain.pipeline import Column, Source
+from domain.spec.source import Column, Source
 from tasks.ingest.text import Utf8
 
 _OTHER_DELIMITERS = ";\t|,"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from tasks.ingest.cells import NAIVE, Marks, check_column
 from tasks.ingest.clock import read_clock
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
-from domain.pipeline import Pipeline, Source
+from domain.pipeline import Pipeline
+from domain.spec.source import Source
 from tasks.ingest.blocks import Block, Dialect, cut_blocks
 from tasks.ingest.cells import Marks
 from tasks.ingest.files import SourceFile

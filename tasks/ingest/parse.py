@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from store.pipelines import MORE
 from tasks.ingest.blocks import Block, Spans, record_spans
 from tasks.ingest.cells import Marks

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from tasks.ingest.blocks import Block, Dialect
 from tasks.ingest.cells import ARROW, FALSE, NAIVE, TRUE, ZONED, Marks
 from tasks.ingest.header import wrong_encoding

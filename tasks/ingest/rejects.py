@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from tasks.ingest.cells import NOUNS, no_value
 
 VALUE, ROW = 80, 500  # how much of a cell and of a row is kept

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from domain.errors import SourceError
-from domain.pipeline import Column
+from domain.spec.source import Column
 from tasks.ingest.cells import Marks, check_column
 from tasks.ingest.files import look_at
 from tasks.ingest.text import open_bytes, open_text

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from domain.errors import SourceError
-from domain.pipeline import Column, Pipeline
+from domain.pipeline import Pipeline
+from domain.spec.source import Column
 from store.pipelines import MORE
 from tasks.ingest.blocks import Dialect, cut_blocks
 from tasks.ingest.cells import ZONED

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from domain.errors import SourceError
 from domain.fingerprint import fingerprint
 from domain.interval import Interval
-from domain.pipeline import Source
+from domain.spec.source import Source
 from tasks.ingest.files import SourceFile, find_files, without_copies
 from tasks.ingest.from_http import spool_pages
 from tasks.ingest.from_sql import spool_query

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from psycopg2 import sql
 
-from domain.pipeline import Column
+from domain.spec.source import Column
 from store.batches import Batch
 from store.copying import BINARY_HEADER, BINARY_TRAILER, binary_statement, copy_statement
 from store.pipelines import MORE

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from domain.errors import ContainerLost, StageFailed, UsageError
-from domain.pipeline import Limits
+from domain.spec.running import Limits
 from infra.containers import Ending, Work, identify_image, run_container, sweep_containers
 from tasks.runners import explain
 

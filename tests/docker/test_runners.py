@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import SourceError
-from domain.pipeline import Limits
 from domain.report import NightReport, StageReport
+from domain.spec.running import Limits
 from domain.words import RunState, Stage, StageState
 from infra.containers import Work, run_container
 from infra.settings import Settings

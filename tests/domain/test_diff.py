@@ -3,7 +3,7 @@
 import pytest
 
 from domain.diff import Diff, decide_hold, population_stability
-from domain.pipeline import HoldIf
+from domain.spec.running import HoldIf
 
 
 def night(**changed: object) -> Diff:

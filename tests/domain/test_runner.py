@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from domain.pipeline import Limits, Pipeline, Runner
+from domain.pipeline import Pipeline
+from domain.spec.running import Limits, Runner
 
 RUNNER: TypeAdapter[Runner] = TypeAdapter(Pipeline.model_fields["runner"].rebuild_annotation())
 

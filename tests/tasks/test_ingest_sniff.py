@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SourceError
-from domain.pipeline import Column, Source
+from domain.spec.source import Column, Source
 from tasks.ingest.sniff import sniff_csv
 
 

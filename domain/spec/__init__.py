@@ -1,0 +1,1 @@
+"""What `pipeline.yaml` may say, section by section; `domain/pipeline.py` puts the sections together."""

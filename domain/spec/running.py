@@ -1,0 +1,36 @@
+"""How a night is published, and where its stages run."""
+
+from datetime import time, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from domain.spec.values import Change, Clock, Duration, Memory, Share, Strict
+
+
+class HoldIf(Strict):
+    """What keeps predictions from readers until somebody looks: limits against the last published night."""
+
+    rows_change: Change | None = Field(None, description="rows more or fewer, as a share; 150% and more are possible")
+    flips: Share | None = Field(None, description="the share of keys of both nights whose prediction changed")
+    psi: float | None = Field(None, gt=0, description="population stability index of what is predicted; over 0.25 is another one")
+
+
+class Publish(Strict):
+    deadline: Clock = Field(time(7), description="local time, after the interval's end, at which readers expect it")
+    hold_if: HoldIf = HoldIf()
+
+
+class Limits(Strict):
+    """What one stage's container may use; what needs more is stopped, and the sentence names the limit to raise."""
+
+    memory: Memory = Field("2g", validate_default=True, description="such as 512m or 2g")
+    cpus: float = Field(1.0, gt=0, le=256, description="cores, parts of one included")
+    timeout: Duration = Field(timedelta(hours=1), description="such as 30m or 1h")
+
+
+class Runner(Strict):
+    """Where stages run."""
+
+    kind: Literal["inline", "docker"] = Field("inline", description="in the process, or each in a container of its own")
+    limits: Limits = Limits()

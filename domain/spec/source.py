@@ -1,0 +1,98 @@
+"""Where a night's rows come from, and the contract that they are held to."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from domain.spec.values import Days, Share, Strict, Zone
+
+
+class IntervalSpec(Strict):
+    """Which ranges of time the runs are for."""
+
+    every: str = Field("day", description="'15 minutes', 'hour', 'day', 'week' or 'month'")
+    timezone: Zone = Field(ZoneInfo("UTC"), description="where midnight is, as an IANA name")
+    from_: date = Field(alias="from", description="the first day that can be asked for")
+    until: date | None = Field(None, description="the day after the last one; nothing is expected from then on")
+
+
+class Paging(Strict):
+    """How an HTTP source goes on to its next page: by an address in the answer, or by a number that counts up."""
+
+    next: str | None = Field(None, description="where the answer names the next page's address, such as links.next")
+    parameter: str | None = Field(None, description="the query parameter that counts pages, such as page")
+    first: int = Field(1, description="the first page's number")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Paging":
+        if (self.next is None) == (self.parameter is None):
+            raise ValueError("write either next or parameter")
+        return self
+
+
+class Source(Strict):
+    """Where a night's rows come from. `${NAME}` in url and headers is read from the environment, and never kept."""
+
+    kind: Literal["csv", "parquet", "jsonl", "sql", "http"] = Field(description="what the source is")
+    path: str = Field(
+        "", description="a path, glob or fsspec URL; {data} is OVERNIGHT_DATA, {start:%Y-%m-%d} and {end:…} the interval"
+    )
+    url: str = Field("", description="sql: a SQLAlchemy URL; http: an address, which may hold {start:…} and {end:…}")
+    query: str = Field("", description="sql: a SELECT in which :start and :end are the interval's ends")
+    mode: Literal["interval", "snapshot"] = Field("interval", description="the interval's rows, or the whole table every night")
+    look_back: Days | None = Field(None, description="how far back nights are read again for late rows, such as 3 days")
+    # What a file looks like. At night nothing of it is guessed.
+    encoding: str = Field("utf-8", description="the text encoding")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="what stands between two cells")
+    quote: str | None = Field('"', min_length=1, max_length=1, description="what may surround a cell; null: nothing")
+    header: bool = Field(True, description="whether the first row names the columns; if not, they stand in the contract's order")
+    skip: int = Field(0, ge=0, description="lines above the header that are no part of the table")
+    comment: str | None = Field(None, min_length=1, description="what a line that is no row starts with")
+    nulls: tuple[str, ...] = Field(("",), min_length=1, description="the cells that mean 'no value'")
+    decimal: Literal[".", ","] = Field(".", description="the decimal mark of numbers")
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="what groups digits by three, if anything")
+    # What an HTTP answer looks like.
+    rows: str = Field("", description="http: where the answer holds its list of rows, such as data.items; none: it is the list")
+    headers: Mapping[str, str] = Field(default_factory=dict, description="http: headers of the request")
+    paging: Paging | None = Field(None, description="http: how to go on to the next page")
+
+    @model_validator(mode="after")
+    def _says_where(self) -> "Source":
+        needed = {"sql": ("url", "query"), "http": ("url",)}.get(self.kind, ("path",))
+        for name in needed:
+            if not getattr(self, name):
+                raise ValueError(f"kind {self.kind} needs {name}")
+        if re.search(r"://[^/@:]+:(?!\$\{)[^/@]+@", self.url + " " + self.path):
+            raise ValueError("a password does not belong in a file; write ${NAME} and set NAME in the environment")
+        if not (self.delimiter + (self.quote or "")).isascii() or self.delimiter in ("\n", "\r", self.quote):
+            raise ValueError("delimiter and quote are two different characters of ASCII, and no line ends")
+        if self.thousands == self.decimal:
+            raise ValueError("thousands and decimal cannot be the same mark")
+        return self
+
+
+class Column(Strict):
+    """One column of the contract."""
+
+    type: Literal["bool", "int", "float", "decimal", "text", "date", "timestamp", "json"] = Field(
+        description="what every cell must be"
+    )
+    key: bool = Field(False, description="part of what names a row within a night")
+    time: bool = Field(False, description="when the row's event happens")
+    null: bool = Field(False, description="may be empty")
+    allowed: tuple[str | int | float | bool, ...] | None = Field(None, description="the only values that it may hold")
+    format: str | None = Field(None, description="how a date or timestamp is written, such as %d.%m.%Y; none: 2024-01-31")
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> "Column":
+        if self.format is not None and self.type not in ("date", "timestamp"):
+            raise ValueError(f"format is for dates and timestamps, not for {self.type}")
+        return self
+
+
+class Rejects(Strict):
+    at_most: Share = Field(0.02, description="the share of rows that may be set aside before the night is held")
