@@ -21,6 +21,16 @@ from domain.errors import DatabaseUnavailable
 from infra.settings import Settings
 
 DATABASE = "overnight"
+CONFIGURATION = "overnight.conf"
+# One machine, no standby: a batch that is copied into a table of its own transaction needs no write-ahead log but a sync at the
+# end, and the log of what is left may grow before a checkpoint interrupts.
+_SETTINGS = """\
+# Written by Overnight at each start; settings of your own belong into postgresql.auto.conf (ALTER SYSTEM), which is read last.
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 4GB
+maintenance_work_mem = 256MB
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +83,26 @@ def start_server(folder: Path) -> Postmaster:
 def _start(folder: Path, *, attempts: int) -> None:
     """The wheel gives a start ten seconds, which a loaded machine may need more than once."""
     try:
-        server = _wheel().get_server(folder, cleanup_mode=None)
-        if find_server(folder) is None:
-            server.start()  # the wheel remembers a server that this process has stopped as a running one
+        server = _wheel().get_server(folder, cleanup_mode=None, start=False)
+        server.ensure_pgdata_inited()
+        _configure(folder)
+        server.start()
     except Exception as error:
         if attempts == 1 or not isinstance(_root(error), subprocess.TimeoutExpired):
             raise
         _start(folder, attempts=attempts - 1)
+
+
+def _configure(folder: Path) -> None:
+    """Settings that count from the next start on; the file that initdb wrote only learns where they are."""
+    ours = folder / CONFIGURATION
+    ours.write_text(_SETTINGS)
+    ours.chmod(0o644)  # the server may run as another user
+    main = folder / "postgresql.conf"
+    line = f"include_if_exists = '{CONFIGURATION}'"
+    if line not in main.read_text().splitlines():
+        with main.open("a") as file:
+            file.write(f"\n{line}\n")
 
 
 def _root(error: BaseException) -> BaseException:
