@@ -13,6 +13,7 @@ from domain.spec.learning import Features, Model, Target
 from domain.spec.running import Publish, Runner
 from domain.spec.source import Column, IntervalSpec, Rejects, Source
 from domain.spec.values import Name, Strict
+from domain.words import Task
 
 OWN_COLUMNS = frozenset(
     {"batch_id", "batch", "interval_start", "interval_end", "model_version", "prediction", "probability",
@@ -66,8 +67,13 @@ class Pipeline(Strict):
 
     @property
     def model_fingerprint(self) -> str:
-        """Changes when the same rows would teach another model."""
-        return fingerprint(self.model_dump(mode="json", include={"target", "features", "model"}))
+        """Changes when the same rows would teach another model. Keys that came later count when they are used, so that a
+        model of before them stays what it is."""
+        said = self.model_dump(mode="json", include={"target", "features", "model"})
+        if self.model.coverage is None:
+            del said["model"]["coverage"]
+        del said["model"]["shadow"]  # it teaches nothing
+        return fingerprint(said)
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Pipeline":
@@ -81,6 +87,10 @@ class Pipeline(Strict):
                 raise ValueError(f"columns: {name!r} cannot be a column's name here")
         if self.new_columns == "add" and "more" in self.columns:
             raise ValueError("columns: 'more' is where new_columns: add keeps what is new; give the column another name")
+        if self.model.coverage is not None and self.target.task is Task.CLASSIFICATION:
+            raise ValueError("model.coverage: a range is around a number; a classification has probabilities instead")
+        if self.model.coverage is not None and {"lower", "upper"} & self.columns.keys():
+            raise ValueError("model.coverage: predictions would have columns 'lower' and 'upper', which are columns already")
         for name in (*self.features.columns, self.target.column):
             if name not in self.columns:
                 raise ValueError(f"features and target: {name!r} is none of the columns")

@@ -71,6 +71,10 @@ class Model(Strict):
     min_intervals: int = Field(3, ge=2, description="published nights needed before the first model")
     max_rows: int = Field(1_000_000, ge=100, description="rows it learns from at most; more are sampled evenly by key")
     promote: Promote = Promote()
+    coverage: Share | None = Field(
+        None, gt=0.0, lt=1.0, description="for numbers: how many answers the range from lower to upper should hold, such as 90%"
+    )
+    shadow: bool = Field(False, description="whether a challenger scores each night too, unseen by readers, to be judged beside")
 
     @property
     def retrain_after(self) -> timedelta | None:
