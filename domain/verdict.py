@@ -14,7 +14,8 @@ class RuleResult:
     """What one rule said of a batch, as the ledger keeps it and as people read it.
 
     `state`: `passed`; `rejects` (rows failed, within the rule's limit, and were set aside); `failed`; `error` (it could
-    not be judged, which is never the same as passed). Percents are of the rows that the rule looked at.
+    not be judged, which is never the same as passed). Percents are of the rows that the rule looked at. `picture` is how
+    the rule's column was distributed before anything was set aside (`tasks.pictures`); empty where there is none.
     """
 
     rule: str
@@ -33,6 +34,7 @@ class RuleResult:
     error: str = ""
     notes: str = ""
     line: Mapping[str, Any] = field(default_factory=dict)
+    picture: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:
