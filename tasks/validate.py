@@ -4,6 +4,8 @@ Great Expectations reads the batch's own table in Postgres; what it finds become
 moved, the counts, the verdict and the seal. A batch that was judged by the same suite before is not judged again.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from domain.report import StageReport
@@ -19,6 +21,7 @@ from tasks.expectations.findings import Finding
 from tasks.expectations.rejects import set_aside
 from tasks.expectations.sentences import failure_of, limit_of, row_sentence, sealed_sentence, table_sentence
 from tasks.expectations.suite import Rule, read_suite
+from tasks.pictures import add_pictures, picture_columns
 
 
 def validate(night: Night) -> StageReport:
@@ -34,10 +37,11 @@ def validate(night: Night) -> StageReport:
     mostly = shares_of(rules, at_most=night.pipeline.rejects.at_most)
     sealed = batch.state is BatchState.SEALED
     found = judge_batch(night, batch, rules, mostly=mostly)
+    pictures = _pictures(night, batch, rules)
     with transaction(night.engine) as connection:
         point_run(connection, night.run.id, input_batch=batch.id)
         moved = 0 if sealed else _set_aside(connection, batch, found)
-        results = results_of(found, mostly=mostly, moved=not sealed)
+        results = add_pictures(results_of(found, mostly=mostly, moved=not sealed), pictures)
         tally = Tally(landed=batch.rows - moved, unreadable=batch.rejected, caught=moved)
         outcome, reason = decide_outcome(results, tally, at_most=_budget(night, connection, batch))
         if not sealed:
@@ -76,6 +80,13 @@ def judge_batch(night: Night, batch: Batch, rules: tuple[Rule, ...], *, mostly: 
     columns = {name: column.type for name, column in night.pipeline.columns.items()}
     audited = Audited(batch.schema, batch.table, columns, night.pipeline.key)
     return judge(night.engine.url, audited, rules, mostly=mostly, set_aside=batch.state is not BatchState.SEALED)
+
+
+def _pictures(night: Night, batch: Batch, rules: tuple[Rule, ...]) -> dict[str, dict[str, Any]]:
+    """How each column that a rule is about is distributed; a key's values say nothing."""
+    about = {name for rule in rules for name in rule.columns if name not in night.pipeline.key}
+    columns = {name: column.type for name, column in night.pipeline.columns.items() if name in about}
+    return picture_columns(night.engine, batch, columns)
 
 
 def _set_aside(connection: sa.Connection, batch: Batch, found: Findings) -> int:
