@@ -15,9 +15,12 @@ VALUE, ROW = 80, 500  # how much of a cell and of a row is kept
 COLUMNS = ("source", "line", "column_name", "value", "rule", "reason", "row_text")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reject:
-    """One row that did not land. `rule` is type, null, key or shape."""
+    """One row that did not land. `rule` is type, null, key or shape.
+
+    Slots, because a bad night makes a million; not frozen, because that doubles the time of making one (`bench/slots.py`).
+    """
 
     source: str
     line: int | None
