@@ -17,7 +17,9 @@ from domain.words import Task
 
 OWN_COLUMNS = frozenset(
     {"batch_id", "batch", "interval_start", "interval_end", "model_version", "prediction", "probability",
-     "published_at", "verdict", "hindsight", "actual", "input_key", "input_batch"}
+     "published_at", "verdict", "hindsight", "actual", "input_key", "input_batch",
+     # What every table of Postgres has already.
+     "tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"}
 )  # fmt: skip
 
 

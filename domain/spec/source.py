@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from domain.spec.values import Days, Share, Strict, Zone
 
@@ -41,7 +41,11 @@ class Source(Strict):
     path: str = Field(
         "", description="a path, glob or fsspec URL; {data} is OVERNIGHT_DATA, {start:%Y-%m-%d} and {end:…} the interval"
     )
-    url: str = Field("", description="sql: a SQLAlchemy URL; http: an address, which may hold {start:…} and {end:…}")
+    url: str = Field(
+        "",
+        description="sql: a SQLAlchemy URL, or {postgres}/name for one beside the ledger; http: an address, which may hold "
+        "{start:…} and {end:…}",
+    )
     query: str = Field("", description="sql: a SELECT in which :start and :end are the interval's ends")
     mode: Literal["interval", "snapshot"] = Field("interval", description="the interval's rows, or the whole table every night")
     look_back: Days | None = Field(None, description="how far back nights are read again for late rows, such as 3 days")
@@ -75,6 +79,14 @@ class Source(Strict):
         return self
 
 
+MADE = {"{line}": "int", "{file}": "text"}  # columns that come from where a row stands, and their types
+
+
+def _as_written(value: object) -> object:
+    """Marks of 'no value' may be numbers; what is compared is how they are written."""
+    return tuple(one if isinstance(one, str) else str(one) for one in value) if isinstance(value, list | tuple) else value
+
+
 class Column(Strict):
     """One column of the contract."""
 
@@ -86,6 +98,39 @@ class Column(Strict):
     null: bool = Field(False, description="may be empty")
     allowed: tuple[str | int | float | bool, ...] | None = Field(None, description="the only values that it may hold")
     format: str | None = Field(None, description="how a date or timestamp is written, such as %d.%m.%Y; none: 2024-01-31")
+    from_: str | int | None = Field(
+        None, alias="from",
+        description="the column's name in the source, where that is another one; a number: its place, from 1; {line}, {file}: "
+        "where the row stands",
+    )  # fmt: skip
+    nulls: Annotated[tuple[str, ...], BeforeValidator(_as_written)] = Field(
+        (), description="cells that mean 'no value' in this column, beside source.nulls, such as [-999, unknown]"
+    )
+    unit: str | None = Field(None, min_length=1, description="what stands before or after the number in a cell, such as kg or €")
+    decimal: Literal[".", ","] | None = Field(None, description="this column's decimal mark; none: the source's")
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="what groups this column's digits by three")
+
+    @property
+    def made(self) -> bool:
+        """Whether the column stands in no cell, but says where the row stands."""
+        return self.from_ in MADE
+
+    @model_serializer(mode="wrap")
+    def _without_unused_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A key that is not used leaves no trace, so that a new one changes no fingerprint of a contract without it."""
+        unused = {"from_", "from", "nulls", "unit", "decimal", "thousands"}
+        return {name: value for name, value in handler(self).items() if name not in unused or value not in (None, (), [])}
+
+    @model_validator(mode="after")
+    def _source_is_readable(self) -> "Column":
+        numbers = self.type in ("int", "float", "decimal")
+        if not numbers and (self.unit or self.decimal or self.thousands):
+            raise ValueError(f"unit, decimal and thousands are for numbers, not for {self.type}")
+        if isinstance(self.from_, int) and self.from_ < 1:
+            raise ValueError("from: places are counted from 1")
+        if self.made and self.type != MADE[str(self.from_)]:
+            raise ValueError(f"from: {self.from_} is {MADE[str(self.from_)]}, not {self.type}")
+        return self
 
     @model_validator(mode="after")
     def _format_fits(self) -> "Column":

@@ -40,6 +40,8 @@ NOUNS = {
     "timestamp": "timestamp (2024-01-31 07:30:00)",
     "json": "JSON",
 }
+_WIDE_SPACE = r"[\x{00a0}\x{2007}\x{2009}\x{202f}]"  # the spaces that typesetters put inside and behind numbers
+_SPACE = r"[ \t\x{00a0}\x{2007}\x{2009}\x{202f}]*"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
 _PATTERNS = {
     "int": r"^[ \t]*[+-]?[0-9]+[ \t]*$",
@@ -55,10 +57,17 @@ _ZONED = rf"^{_MOMENT}{_ZONE}$"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How numbers are written: the decimal mark, and what groups digits by three."""
+    """How numbers are written: the decimal mark, what groups digits by three, and what stands before or after them."""
 
     decimal: str = "."
     thousands: str | None = None
+    unit: str | None = None
+
+    def of(self, column: Column) -> "Marks":
+        """How the numbers of one column are written."""
+        if not (column.decimal or column.thousands or column.unit):
+            return self
+        return Marks(column.decimal or self.decimal, column.thousands or self.thousands, column.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,22 @@ def _only(texts: Any, fitting: Any) -> Any:
     return pc.if_else(pc.fill_null(fitting, False), texts, pa.scalar(None, pa.string()))
 
 
+def blanked(cells: Any, column: Column) -> Any:
+    """The cells without those that mean 'no value' in this column alone."""
+    if not column.nulls:
+        return cells
+    if pa.types.is_string(cells.type):
+        meant = pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(column.nulls))
+    else:
+        meant = pc.is_in(cells, _as_numbers(column.nulls, cells.type))
+    return pc.if_else(meant, pa.scalar(None, cells.type), cells)
+
+
+def _as_numbers(nulls: tuple[str, ...], kind: Any) -> Any:
+    numbers = [_cast(pa.array([one]), pa.float64()) for one in nulls]
+    return pa.concat_arrays([_cast(one.drop_null(), kind) if len(one.drop_null()) else pa.nulls(0, kind) for one in numbers])
+
+
 def check_column(texts: Any, column: Column, *, zone: ZoneInfo, marks: Marks = Marks()) -> Checked:
     """Which cells of a column of strings are no value of its type; nulls are neither good nor bad."""
     kind = column.type
@@ -106,6 +131,7 @@ def check_column(texts: Any, column: Column, *, zone: ZoneInfo, marks: Marks = M
     elif kind == "timestamp":
         values = check_moments(texts, zone)
     else:
+        marks = marks.of(column)
         values = _check_plain(texts if marks == Marks() or kind == "date" else _without_marks(texts, marks), kind)
     return Checked(values, _numpy(pc.and_(pc.is_valid(texts), pc.is_null(values))))
 
@@ -126,6 +152,11 @@ def _refuse(constant: str) -> None:
 
 def _without_marks(texts: Any, marks: Marks) -> Any:
     """Numbers as machines write them; what is grouped or pointed otherwise becomes null."""
+    if marks.unit:
+        unit = re.escape(marks.unit)
+        texts = pc.replace_substring_regex(texts, rf"^{_SPACE}([+-]?){_SPACE}{unit}{_SPACE}|{_SPACE}{unit}{_SPACE}$", r"\1")
+    if marks.thousands == " ":
+        texts = pc.replace_substring_regex(texts, _WIDE_SPACE, " ")
     point, group = re.escape(marks.decimal), re.escape(marks.thousands or "")
     tail = rf"({point}[0-9]*)?([eE][+-]?[0-9]+)?[ \t]*$"
     shape = rf"^[ \t]*[+-]?([0-9]*|[0-9]{{1,3}}({group}[0-9]{{3}})+){tail}" if group else rf"^[ \t]*[+-]?[0-9]*{tail}"
@@ -181,6 +212,7 @@ def no_value(value: str, column: Column) -> str:
     text, kind = value.strip(), column.type
     shown = repr(value if len(value) <= 80 else value[:79] + "…")
     noun = f"{kind} written as {column.format}" if column.format else NOUNS[kind]
+    noun += f" with the unit {column.unit}" if column.unit else ""
     if "\0" in value:
         return f"{shown} holds a zero byte, which no text in Postgres may hold"
     if text.lower() in _NO_VALUE and kind != "text":

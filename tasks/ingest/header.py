@@ -57,23 +57,52 @@ def wrong_encoding(name: str, *, line: int, byte: int) -> SourceError:
 
 def match_columns(
     found: Sequence[str], columns: Mapping[str, Column], *, name: str, new_columns: str, delimiter: str | None = None
-) -> None:
-    """Raises SourceError for columns that are missing, doubled or (where the contract refuses them) new."""
+) -> tuple[str, ...]:
+    """The header by the contract's names; raises SourceError for columns that are missing, doubled or (where the contract
+    refuses them) new."""
+    header = found
+    columns = {column: said for column, said in columns.items() if not said.made}
+    found = _by_contract(header, columns)
     extra = [cell for cell in found if cell not in columns]
     missing = [column for column in columns if column not in found]
     if missing:
         raise SourceError(
-            _missing(missing, found, extra, name=name, delimiter=delimiter), hint="ask for the column, or mend columns:"
+            _missing([_spelled(column, columns) for column in missing], found, extra, name=name, delimiter=delimiter),
+            hint="ask for the column, or mend columns:",
         )
     doubled = next((column for column in columns if list(found).count(column) > 1), None)
     if doubled:
         raise SourceError(f"{name}: the column {doubled!r} stands twice in the header", hint="ask which of the two is meant")
     if extra and new_columns == "refuse":
         are = "are" if len(extra) > 1 else "is"
+        listed = ", ".join(repr(cell.partition("\0")[0]) for cell in extra[:5])
         raise SourceError(
-            f"{name}: {', '.join(map(repr, extra[:5]))} {are} not in the contract, and new_columns is refuse",
+            f"{name}: {listed} {are} not in the contract, and new_columns is refuse",
             hint="add to columns:, or new_columns: ignore",
         )
+    return tuple(found)
+
+
+def _spelled(name: str, columns: Mapping[str, Column]) -> str:
+    """What a column of the contract is called in the source."""
+    said = columns[name].from_
+    return f"column {said}" if isinstance(said, int) else name if said is None else said
+
+
+def _by_contract(header: Sequence[str], columns: Mapping[str, Column]) -> list[str]:
+    """The header's names, the contract's where a column says `from`; another one that has such a name is put aside."""
+    if all(column.from_ is None for column in columns.values()):
+        return list(header)
+    names = [f"{cell}\0{number}" if cell in columns and columns[cell].from_ is not None else cell
+             for number, cell in enumerate(header)]  # fmt: skip
+    placed = {column.from_ - 1 for column in columns.values() if isinstance(column.from_, int)}
+    for name, column in columns.items():
+        if isinstance(column.from_, int):
+            names[column.from_ - 1 : column.from_] = [name] if column.from_ <= len(names) else []
+        elif column.from_ is not None:
+            for place, cell in enumerate(header):
+                names[place] = name if cell == column.from_ and place not in placed else names[place]
+    return names
 
 
 def _missing(missing: list[str], found: Sequence[str], extra: list[str], *, name: str, delimiter: str | None) -> str:
@@ -81,6 +110,7 @@ def _missing(missing: list[str], found: Sequence[str], extra: list[str], *, name
         other = next((mark for mark in _OTHER_DELIMITERS if mark != delimiter and mark in found[0]), None)
         if other:
             return f"{name}: the header is one cell, {found[0][:60]!r}; the delimiter is {other!r}, not {delimiter!r}"
+    found = [cell.partition("\0")[0] for cell in found]
     column = missing[0]
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     likely = _likely_name(column, extra, alone=len(extra) == 1 and len(missing) == 1)

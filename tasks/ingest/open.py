@@ -37,10 +37,12 @@ def open_file(file: SourceFile, pipeline: Pipeline, *, careful: bool) -> Iterato
         return
     source = Source(kind="csv", path="query", nulls=(NULL,)) if kind == "sql" else pipeline.source
     with open_text(file, encoding=source.encoding) as stream:
-        header, line = read_header(stream, source, name=file.name, wanted=tuple(pipeline.columns))
-        match_columns(
-            header, pipeline.columns, name=file.name, new_columns=pipeline.new_columns, delimiter=source.delimiter
-        )  # fmt: skip
+        wanted = tuple(name for name, column in pipeline.columns.items() if not column.made)
+        header, line = read_header(stream, source, name=file.name, wanted=wanted)
+        if source.header:
+            header = match_columns(
+                header, pipeline.columns, name=file.name, new_columns=pipeline.new_columns, delimiter=source.delimiter
+            )  # fmt: skip
         dialect = Dialect(source.delimiter, source.quote, source.comment)
         layout = Layout(header, dialect, Marks(source.decimal, source.thousands), source.nulls)
         blocks = cut_blocks(stream, source=file.name, dialect=dialect, line=line)

@@ -50,26 +50,31 @@ class BlockParser:
     ) -> None:
         self.layout, self.zone = layout, zone
         self.columns = {name: columns[name] for name in layout.header if name in columns}
+        self._made = {name: column for name, column in columns.items() if column.made}
         self._keys = [name for name, column in columns.items() if column.key]
         self._reader = BlockReader(layout, self.columns)
         self._adds = add and len(self.columns) < len(layout.header)
         self._as_it_came = as_it_came and self._may_go_on()
-        targets = (*self.columns, MORE) if self._adds else tuple(self.columns)
+        self._written = {**self.columns, **self._made}
+        targets = (*self._written, MORE) if self._adds else tuple(self._written)
         if self._as_it_came:
             self.target = Target(targets, False, layout.dialect.delimiter, layout.nulls[0])
         else:
-            self.target = Target(targets, has_binary_form(self.columns))
+            self.target = Target(targets, has_binary_form(self._written))
 
     def _may_go_on(self) -> bool:
         """Whether COPY can be told how the file is written, and means the same by every cell of it."""
         layout = self.layout
         if (
             len(self.columns) < len(layout.header)
+            or self._made
+            or any(column.nulls for column in self.columns.values())
             or len(layout.nulls) > 1
             or set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
         ):
             return False
-        numbers_differ = layout.marks != Marks() and any(c.type in ("int", "float", "decimal") for c in self.columns.values())
+        numbers = [column for column in self.columns.values() if column.type in ("int", "float", "decimal")]
+        numbers_differ = any(layout.marks.of(column) != Marks() for column in numbers)
         return not numbers_differ and not any(column.format for column in self.columns.values())
 
     def parse(self, block: Block) -> Parsed:
@@ -86,9 +91,10 @@ class BlockParser:
             spans, data = record_spans(block, self.layout.dialect), _BLANK.sub(b"\n", data).lstrip(b"\n")
         if read.ragged or judged.faults or (spans is not None and spans.torn.any()):
             return self._with_rejects(block, data, read, judged, spans or record_spans(block, self.layout.dialect))
-        payload = data if self._is_plain(block, data) else self._write(block, data, judged)
         places = spans.lines if spans is not None else np.arange(block.line, block.line + read.table.num_rows)
-        return Parsed(payload, self._hashes(judged.values), places, [], judged.twice)
+        values = self._complete(judged.values, places, block.source)
+        payload = data if self._is_plain(block, data) else self._write(block, data, values)
+        return Parsed(payload, self._hashes(values), places, [], judged.twice)
 
     def _without_returns(self, block: Block) -> Block:
         if block.quoted or b"\r" not in block.data:
@@ -100,15 +106,19 @@ class BlockParser:
         return self._as_it_came and not block.quoted and not any(mark in data for mark in (b"\r", b"\\", b'"'))
 
     def _hashes(self, values: Mapping[str, Any]) -> Hashes:
-        return hash_keys([as_key(values[name], self.columns[name].type) for name in self._keys])
+        return hash_keys([as_key(values[name], self._written[name].type) for name in self._keys])
 
-    def _write(self, block: Block, data: bytes, judged: Judged, good: NDArray[np.bool_] | None = None) -> bytes:
-        values = dict(judged.values)
+    def _complete(self, values: Mapping[str, Any], lines: NDArray[np.int64], source: str) -> dict[str, Any]:
+        """The values with the columns that say where each row stands."""
+        return {**values, **{name: made_of(column, lines, source) for name, column in self._made.items()}}
+
+    def _write(self, block: Block, data: bytes, values: dict[str, Any], good: NDArray[np.bool_] | None = None) -> bytes:
+        values = dict(values)
         if self._adds:
             values[MORE] = pa.array(self._reader.extras(block, data), pa.string())
         if good is not None:
             values = {name: column.filter(pa.array(good)) for name, column in values.items()}
-        return write_rows(values, self.columns, self.target)
+        return write_rows(values, self._written, self.target)
 
     def _with_rejects(self, block: Block, data: bytes, read: Read, judged: Judged, spans: Spans) -> Parsed:
         records = np.delete(np.arange(read.table.num_rows + len(read.ragged)), [row[0] for row in read.ragged])
@@ -120,13 +130,14 @@ class BlockParser:
         rejects += [_torn(spans, int(record), block.source) for record in records[torn]]
         rejects += self._cell_rejects(strings, judged, records, spans, block.source, skip=torn)
         good &= ~torn
+        lines = spans.lines[np.minimum(records, len(spans.lines) - 1)]
+        everything = self._complete(judged.values, lines, block.source)
         if self._is_plain(block, data) and len(spans.starts) == read.table.num_rows + len(read.ragged):
             payload = spans.cut(records[good])
         else:
-            payload = self._write(block, data, judged, good)
-        values = {name: judged.values[name].filter(pa.array(good)) for name in self._keys}
-        places = spans.lines[np.minimum(records[good], len(spans.lines) - 1)]
-        return Parsed(payload, self._hashes(values), places, rejects, judged.twice)
+            payload = self._write(block, data, everything, good)
+        values = {name: everything[name].filter(pa.array(good)) for name in self._keys}
+        return Parsed(payload, self._hashes(values), lines[good], rejects, judged.twice)
 
     def _cell_rejects(
         self, strings: Any, judged: Judged, records: NDArray[np.int64], spans: Spans, source: str, *, skip: NDArray[np.bool_]
@@ -150,6 +161,11 @@ class BlockParser:
             )
             for record, cells, text in ragged
         ]  # fmt: skip
+
+
+def made_of(column: Column, lines: NDArray[np.int64], source: str) -> Any:
+    """A column that stands in no cell: each row's line, or the name of its file."""
+    return pa.array(lines) if column.type == "int" else pa.array(np.full(len(lines), source, dtype=object), pa.string())
 
 
 def _torn(spans: Spans, record: int, source: str) -> Reject:

@@ -18,7 +18,7 @@ from tasks.ingest.files import SourceFile
 from tasks.ingest.header import match_columns
 from tasks.ingest.judge import judge, whole
 from tasks.ingest.keys import as_key, hash_keys
-from tasks.ingest.parse import Parsed
+from tasks.ingest.parse import Parsed, made_of
 from tasks.ingest.read import as_objects
 from tasks.ingest.rejects import Reject, explain
 from tasks.ingest.text import open_text
@@ -37,15 +37,18 @@ def read_parquet(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(f"{file.name} is no whole Parquet file ({_first_line(error)})", hint="ask for the file again") from None
     with source:
-        match_columns(source.schema_arrow.names, pipeline.columns, name=file.name, new_columns=pipeline.new_columns)
+        names = source.schema_arrow.names
+        header = match_columns(names, pipeline.columns, name=file.name, new_columns=pipeline.new_columns)
+        spelled = {ours: theirs for ours, theirs in zip(header, names, strict=True) if ours in pipeline.columns}
         parser = _parser(file, pipeline)
-        extra = [name for name in source.schema_arrow.names if name not in pipeline.columns] if parser.adds else []
+        extra = [theirs for ours, theirs in zip(header, names, strict=True) if ours not in spelled] if parser.adds else []
         row = 1
         try:
-            for batch in source.iter_batches(_ROWS, columns=[*pipeline.columns, *extra], use_threads=False):
+            for batch in source.iter_batches(_ROWS, columns=[*spelled.values(), *extra], use_threads=False):
                 table = pa.table(batch)
                 more = as_objects(extra, [table[name].to_pylist() for name in extra]) if extra else None
-                yield parser.parse(table.select(list(pipeline.columns)), np.arange(row, row + batch.num_rows), more)
+                ours = pa.table({name: table[theirs] for name, theirs in spelled.items()})
+                yield parser.parse(ours, np.arange(row, row + batch.num_rows), more)
                 row += batch.num_rows
         except (pa.ArrowInvalid, OSError) as error:
             raise SourceError(
@@ -56,6 +59,7 @@ def read_parquet(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
 def read_jsonl(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
     """Raises SourceError when the file is not UTF-8, or holds something else than one object a line."""
     parser, first = _parser(file, pipeline), True
+    spelled = {name: str(column.from_ or name) for name, column in pipeline.columns.items() if not column.made}
     with open_text(file, encoding=pipeline.source.encoding) as stream:
         for block in cut_blocks(stream, source=file.name, dialect=_NO_QUOTES, line=1):
             rows, lines, rejects, seen = _objects(block.data, block.line, file)
@@ -63,9 +67,12 @@ def read_jsonl(file: SourceFile, pipeline: Pipeline) -> Iterator[Parsed]:
                 match_columns(sorted(seen), pipeline.columns, name=file.name, new_columns=pipeline.new_columns)
                 first = False
             elif pipeline.new_columns == "refuse":
-                match_columns(sorted(seen | set(pipeline.columns)), pipeline.columns, name=file.name, new_columns="refuse")
-            table = pa.table({name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in pipeline.columns})
-            parsed = parser.parse(table, np.array(lines, np.int64), _more(rows, pipeline) if parser.adds else None)
+                match_columns(sorted(seen | set(spelled.values())), pipeline.columns, name=file.name, new_columns="refuse")
+            table = pa.table(
+                {ours: pa.array([_text(row.get(key)) for row in rows], pa.string()) for ours, key in spelled.items()}
+            )
+            more = _more(rows, set(spelled.values())) if parser.adds else None
+            parsed = parser.parse(table, np.array(lines, np.int64), more)
             parsed.rejects += rejects
             yield parsed
         stream.check_unchanged()
@@ -81,8 +88,8 @@ def _parser(file: SourceFile, pipeline: Pipeline) -> "TableParser":
     return TableParser(file.name, pipeline, table_target(pipeline))
 
 
-def _more(rows: list[dict[str, Any]], pipeline: Pipeline) -> list[str | None]:
-    extras = [{name: value for name, value in row.items() if name not in pipeline.columns} for row in rows]
+def _more(rows: list[dict[str, Any]], known: set[str]) -> list[str | None]:
+    extras = [{name: value for name, value in row.items() if name not in known} for row in rows]
     return [as_objects(list(extra), [[value] for value in extra.values()])[0] if extra else None for extra in extras]
 
 
@@ -138,9 +145,10 @@ class TableParser:
     """Takes stretches of a table by one contract."""
 
     def __init__(self, source: str, pipeline: Pipeline, target: Target) -> None:
-        self.source, self.columns, self.zone = source, pipeline.columns, pipeline.interval.timezone
+        self.source, self.written, self.zone = source, pipeline.columns, pipeline.interval.timezone
+        self.columns = {name: column for name, column in pipeline.columns.items() if not column.made}
         self.target, self.adds = target, MORE in target.columns
-        self._keys = [name for name, column in self.columns.items() if column.key]
+        self._keys = [name for name, column in self.written.items() if column.key]
 
     def parse(self, table: Any, places: Any, more: list[str | None] | None = None) -> Parsed:
         """`places` gives each row's number in its source, `more` what it holds outside the contract."""
@@ -158,14 +166,15 @@ class TableParser:
             reason = explain(rule, name, value, self.columns[name], also=[column for _, column in problems[1:]])
             text = json.dumps(table.slice(row, 1).to_pylist()[0], default=str, ensure_ascii=False)
             rejects.append(Reject(self.source, int(places[row]), name, value, rule, reason, text))
-        values = dict(judged.values)
+        made = {name: made_of(column, places, self.source) for name, column in self.written.items() if column.made}
+        values = {**judged.values, **made}
         if self.adds:
             values[MORE] = pa.array(more or [None] * len(places), pa.string())
         bad = judged.bad_rows()
         if bad is not None:
             values, places = {name: column.filter(pa.array(~bad)) for name, column in values.items()}, places[~bad]
-        hashes = hash_keys([as_key(values[name], self.columns[name].type) for name in self._keys])
-        return Parsed(write_rows(values, self.columns, self.target), hashes, places, rejects, judged.twice)
+        hashes = hash_keys([as_key(values[name], self.written[name].type) for name in self._keys])
+        return Parsed(write_rows(values, self.written, self.target), hashes, places, rejects, judged.twice)
 
     def _conform(self, name: str, cells: Any, column: Column) -> tuple[Any, bool]:
         """The column as the contract's type where Arrow can vouch for that; else as text, to be checked cell by cell."""
