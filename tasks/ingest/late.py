@@ -36,7 +36,7 @@ def _is_other(definition: Definition, interval: Interval, settings: Settings, en
         return False
     zone, data = pipeline.interval.timezone, settings.data_folder
     try:
-        with take_source(pipeline.source, interval, zone=zone, data=data) as taken:
+        with take_source(pipeline.source, interval, zone=zone, data=data, server=engine.url) as taken:
             return [file.sha256 for file in taken.files] != known
     except SourceError:
         return False  # what is gone from the source is no reason to give up what readers have

@@ -5,10 +5,13 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from domain.errors import SourceError
 from domain.interval import Interval
 
 _SECRET = re.compile(r"\$\{(\w+)\}")
+_SERVER = "{postgres}"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _QUERY = re.compile(r"\?[^ ]*")
 
@@ -38,6 +41,19 @@ def fill_in(template: str, *, interval: Interval, data: Path) -> str:
         raise SourceError(
             f"source: {template!r} cannot be filled in ({error}); it may hold {{data}}, {{start:%Y-%m-%d}} and {{end:…}}"
         ) from None
+
+
+def on_server(url: str, *, server: sa.URL | None) -> str:
+    """`{postgres}/name` is the database `name` on the server of the ledger, reached as the stages reach that one, and with
+    no more rights; any other address is returned as it is."""
+    if not url.startswith(_SERVER):
+        return url
+    if server is None:
+        raise SourceError(f"source: {url!r} needs the server that Overnight works on, and there is none here")
+    there = server.set(drivername="postgresql", database=url.removeprefix(_SERVER).lstrip("/"))
+    user = there.username or ""
+    role = user if user.startswith("overnight_") else "overnight_writer"
+    return there.update_query_dict({"options": f"-c role={role}"}).render_as_string(hide_password=False)
 
 
 def with_secrets(text: str) -> str:

@@ -48,7 +48,7 @@ def ingest(night: Night) -> StageReport:
     began = monotonic()
     pipeline = night.pipeline
     zone, data = pipeline.interval.timezone, night.settings.data_folder
-    with take_source(pipeline.source, night.interval, zone=zone, data=data) as taken:
+    with take_source(pipeline.source, night.interval, zone=zone, data=data, server=night.engine.url) as taken:
         found = _Found(taken, input_fingerprint(night, taken), monotonic() - began)
         with transaction(night.engine) as connection:
             newest = newest_batch(connection, pipeline.name, BatchKind.INPUT, night.interval)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
 from domain.errors import SourceError
 from domain.fingerprint import fingerprint
 from domain.interval import Interval
@@ -34,21 +36,26 @@ class Taken:
 
 
 @contextmanager
-def take_source(source: Source, interval: Interval, *, zone: ZoneInfo, data: Path) -> Iterator[Taken]:
-    """The source as files on this machine, for as long as the context lasts. Raises SourceError when it cannot be had."""
+def take_source(
+    source: Source, interval: Interval, *, zone: ZoneInfo, data: Path, server: sa.URL | None = None
+) -> Iterator[Taken]:
+    """The source as files on this machine, for as long as the context lasts. Raises SourceError when it cannot be had.
+
+    `server` is where the ledger is, for a source that lies beside it.
+    """
     local = Interval(interval.start.astimezone(zone), interval.end.astimezone(zone))
     with tempfile.TemporaryDirectory(prefix="overnight-source-") as scratch:
         try:
-            files = _fetch(source, local, data=data, scratch=Path(scratch))
+            files = _fetch(source, local, data=data, scratch=Path(scratch), server=server)
         except OSError as error:
             raise SourceError(f"the source cannot be read ({error})", hint="overnight doctor") from None
         kept, notes = without_copies(files)
         yield Taken(kept, notes)
 
 
-def _fetch(source: Source, interval: Interval, *, data: Path, scratch: Path) -> list[SourceFile]:
+def _fetch(source: Source, interval: Interval, *, data: Path, scratch: Path, server: sa.URL | None) -> list[SourceFile]:
     if source.kind == "sql":
-        return [spool_query(source, interval, scratch=scratch)]
+        return [spool_query(source, interval, scratch=scratch, server=server)]
     if source.kind == "http":
         return [spool_pages(source, interval, data=data, scratch=scratch)]
     return find_files(with_secrets(fill_in(source.path, interval=interval, data=data)), data=data, scratch=scratch)

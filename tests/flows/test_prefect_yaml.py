@@ -17,8 +17,8 @@ def test_the_committed_file_is_what_the_folders_render() -> None:
 
 
 def test_each_pipeline_is_one_deployment_with_its_cron_in_its_own_zone() -> None:
-    (flights,) = yaml.safe_load(render_folder(ROOT / "deployments"))["deployments"]
-    assert flights["name"] == "flights"
+    departures, flights = yaml.safe_load(render_folder(ROOT / "deployments"))["deployments"]
+    assert (departures["name"], flights["name"]) == ("departures", "flights")
     assert flights["entrypoint"] == "flows/nightly.py:nightly"
     (schedule,) = flights["schedules"]
     assert (schedule["cron"], schedule["timezone"]) == ("0 2 * * *", "America/New_York")
