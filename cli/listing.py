@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from store import listing
 from store.engine import create_engine, transaction
 from store.migrate import migrate
 
+RETAKEN_FOR = timedelta(days=3)  # how long `status` names the nights that were taken again for late rows
 MaybeName = Annotated[str | None, typer.Argument(help="A pipeline; none: all of them.")]
 Night = Annotated[str | None, typer.Option("--interval", help="One night only, such as 2013-02-01.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most this many, the newest.")]
@@ -74,16 +75,18 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
     with _ledger() as ledger:
         lines = listing.list_pipelines(ledger, pipeline=name)
         quality = {line["name"]: listing.list_quality(ledger, pipeline=line["name"]) for line in lines}
+        since = datetime.now(UTC) - RETAKEN_FOR
+        retaken = {line["name"]: listing.list_retaken(ledger, pipeline=line["name"], since=since) for line in lines}
     if name and not lines:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     if not lines:
         say("no pipeline has run yet; next: overnight demo, or overnight run NAME")
-    standings = [_standing(line, quality[line["name"]]) for line in lines]
+    standings = [_standing(line, quality[line["name"]], retaken[line["name"]]) for line in lines]
     for standing in standings:
         print_json(standing) if as_json else _print_standing(standing)
 
 
-def _standing(line: dict[str, Any], quality: listing.Rows) -> dict[str, Any]:
+def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows) -> dict[str, Any]:
     pipeline = Pipeline.model_validate(line["definition"])
     label = pipeline.calendar.label
     fresh = _freshness(pipeline, line["newest_start"])
@@ -104,6 +107,10 @@ def _standing(line: dict[str, Any], quality: listing.Rows) -> dict[str, Any]:
         "state": line["state"] or "never",
         "reason": line["reason"] or "",
         "quality": newest[0] if newest else None,
+        "late_rows": [
+            {"night": named(one["interval_start"]), "state": one["state"], "reason": one["reason"], "at": one["ended_at"]}
+            for one in retaken
+        ],
     }
 
 
@@ -116,6 +123,9 @@ def _print_standing(standing: dict[str, Any]) -> None:
         since = datetime.fromisoformat(standing["late_since"])
         out.print(f"  late since        {since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due")
     out.print(f"  newest night      {standing['newest_night'] or '-'}: {styled(standing['state'])}, {standing['reason'] or '-'}")
+    if standing["late_rows"]:
+        taken = ", ".join(f"{one['night']} {one['state']}" for one in standing["late_rows"])
+        out.print(f"  late rows         taken again in the last {RETAKEN_FOR.days} days: {taken}")
     if standing["quality"]:
         q = standing["quality"]
         out.print(f"  realised          {q['metric']} {q['value']:.3f}, dummy {q['dummy']:.3f}, on {q['rows']:,} rows")

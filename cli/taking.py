@@ -50,17 +50,28 @@ def _directly(
 ) -> Reports:
     """Great Expectations takes seconds to import, so that begins beside the first ingestion."""
     from tasks.expectations import allow_preload
+    from tasks.late import describe_retakes, take_late_nights
     from tasks.night import take_night
     from tasks.runners import runner_for
+    from tasks.stopping import stopping_between_imports
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
     call = runner_for(definition.pipeline, settings)
-    codes = []
-    for night in nights:
-        report = take_night(definition, night, settings, trigger=trigger, call=call, holder=holder, hindsight=hindsight)
-        codes.append(report.exit_code)
-        yield report
+    codes: list[int] = []
+    late: list[NightReport] = []
+    with stopping_between_imports():
+        if trigger == "command" and not hindsight:
+            for report in take_late_nights(definition, nights[0], settings, call=call):
+                late.append(report)
+                yield report
+        for night in nights:
+            report = take_night(
+                definition, night, settings, trigger=trigger, call=call, holder=holder, hindsight=hindsight,
+                also=describe_retakes(definition, late),
+            )  # fmt: skip
+            codes.append(report.exit_code)
+            yield report
     return worst(codes)
 
 

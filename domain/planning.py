@@ -10,6 +10,7 @@ from domain.words import RunState
 
 Policy = Literal["none", "latest", "all"]
 Mode = Literal["missing", "failed", "changed", "all"]
+LATE_ROWS = "late rows"  # why a recent night is taken again: its source has other content than it had
 ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people
 
 

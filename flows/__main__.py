@@ -13,10 +13,10 @@ from typing import Any
 
 from domain.errors import EXIT_FAILED, OvernightError
 from domain.report import NightReport
-from flows.stopping import stopping_between_imports
 from infra.prefect_api import need_server
 from infra.prefect_home import prefect_environment, prefect_folder
 from infra.settings import Settings, load_settings
+from tasks.stopping import stopping_between_imports
 
 
 def main() -> int:

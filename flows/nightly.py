@@ -1,15 +1,17 @@
-"""`nightly`: one pipeline, one night, and before it the nights that were missed."""
+"""`nightly`: one pipeline, one night, and before it the nights that have late rows or were missed."""
 
 from prefect import flow
 
+from domain.planning import LATE_ROWS
 from domain.report import NightReport
 from flows.artifacts import show_night
-from flows.nights import missed_nights, take_nights
+from flows.nights import late_nights, missed_nights, take_nights
 from flows.occasion import choose_interval, holder, name_night, scheduled_moment, trigger
 from flows.outcome import tell, told_as_state
 from flows.stages import stage_tasks
 from infra.settings import load_settings
 from tasks.expectations import allow_preload
+from tasks.late import describe_retakes
 from tasks.night import take_night
 from tasks.prepare import prepare
 from tasks.runners import runner_for
@@ -31,11 +33,14 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
         allow_preload()
     night = choose_interval(definition, interval, moment=scheduled_moment())
     tonight = missed_nights(definition, night, settings, named=interval is not None)
+    late = late_nights(definition, tonight, night, settings)
+    retaken = take_nights(nightly, definition, late, settings, trigger=LATE_ROWS)
     take_nights(nightly, definition, tonight.missed, settings, trigger="catch-up")
     if not tonight.takes_own:
         return tonight.why
     stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
-    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder())
+    also = describe_retakes(definition, retaken)
+    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder(), also=also)
     show_night(definition, report, settings)
     tell(definition, report)
     tell_at_once(definition, report, settings, trigger=trigger())

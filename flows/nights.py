@@ -14,7 +14,7 @@ from domain.interval import Interval
 from domain.planning import Tonight
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import is_scheduled, on_errand, scheduled_moment
+from flows.occasion import is_on_errand, is_scheduled, on_errand, scheduled_moment
 from flows.outcome import outcome_of, tell
 from flows.policy import RETRY_DELAYS, RIGHT_OF_WAY_AT_MOST
 from infra.settings import Settings
@@ -22,6 +22,7 @@ from store.engine import transaction
 from store.nights import scheduled_night_under_way
 from store.recovery import close_dead_runs
 from tasks.context import writer_engine
+from tasks.late import nights_with_late_rows
 from tasks.planning import plan_scheduled
 from tasks.recovery import is_holder_alive
 
@@ -33,6 +34,12 @@ def missed_nights(definition: Definition, own: Interval, settings: Settings, *, 
     if named or not is_scheduled():
         return Tonight((), True, "asked for")
     return plan_scheduled(definition, own, settings, tick=scheduled_moment(), now=datetime.now(UTC))
+
+
+def late_nights(definition: Definition, tonight: Tonight, own: Interval, settings: Settings) -> list[Interval]:
+    """The recent nights that have late rows, for the newest night that this run takes; a run on somebody's errand has none."""
+    newest = own if tonight.takes_own else next(iter(tonight.missed[-1:]), None)
+    return nights_with_late_rows(definition, newest, settings) if newest and not is_on_errand() else []
 
 
 def take_nights(

@@ -61,11 +61,16 @@ def is_scheduled() -> bool:
 
 
 def trigger() -> str:
-    """What the ledger says of why the run began: command, schedule, catch-up or backfill."""
+    """What the ledger says of why the run began: command, schedule, catch-up, late rows or backfill."""
     errand = _errand.get()
     if errand is not None:
         return errand.trigger
     return "schedule" if is_scheduled() else "command"
+
+
+def is_on_errand() -> bool:
+    """Whether another flow run made this one."""
+    return _errand.get() is not None
 
 
 def place() -> tuple[int, int]:

@@ -15,7 +15,7 @@ from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import note_process, place
-from flows.stopping import stopping_between_imports
+from tasks.stopping import stopping_between_imports
 
 log = logging.getLogger("overnight.night")
 P = ParamSpec("P")

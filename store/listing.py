@@ -62,6 +62,12 @@ WHERE pipeline = :pipeline ORDER BY interval_start, metric
 """
 
 
+_RETAKEN = """
+SELECT interval_start, state, reason, ended_at FROM reading.run
+WHERE pipeline = :pipeline AND trigger = 'late rows' AND started_at >= :since ORDER BY id
+"""
+
+
 def _rows(connection: sa.Connection, query: str, **values: object) -> Rows:
     return [dict(line) for line in connection.execute(sa.text(query), values).mappings()]
 
@@ -91,3 +97,8 @@ def list_models(connection: sa.Connection, *, pipeline: str) -> Rows:
 def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:
     """Realised quality: one row per published night and metric, beside the dummy's."""
     return _rows(connection, _QUALITY, pipeline=pipeline)
+
+
+def list_retaken(connection: sa.Connection, *, pipeline: str, since: datetime) -> Rows:
+    """The nights that were taken again for late rows since then, oldest run first."""
+    return _rows(connection, _RETAKEN, pipeline=pipeline, since=since)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from domain.planning import Known
+from domain.planning import ATTEMPTS_AT_MOST, Known
 from domain.words import RunState
 
 # A night is published when readers see its input: a night without a model has no predictions.
@@ -29,8 +29,28 @@ def known_nights(connection: sa.Connection, pipeline: str, *, start: datetime, e
     }
 
 
+# Nights whose newest run was to take late rows in and died or failed, a few times at most.
+_UNFINISHED_RETAKES = sa.text("""
+SELECT n.interval_start FROM (
+    SELECT DISTINCT ON (interval_start) interval_start, state, trigger FROM overnight.run
+    WHERE pipeline = :pipeline AND interval_start >= :start AND interval_start < :end
+    ORDER BY interval_start, id DESC) n
+WHERE n.trigger = 'late rows' AND n.state IN ('failed', 'crashed')
+    AND (SELECT count(*) FROM overnight.run r WHERE r.pipeline = :pipeline AND r.interval_start = n.interval_start
+        AND r.trigger = 'late rows' AND r.state IN ('failed', 'crashed')) < :at_most
+ORDER BY 1
+""")
+
+
+def unfinished_retakes(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> list[datetime]:
+    """The starts of the nights in `[start, end)` that were taken again for late rows without coming to an end."""
+    values = {"pipeline": pipeline, "start": start, "end": end, "at_most": ATTEMPTS_AT_MOST}
+    return list(connection.scalars(_UNFINISHED_RETAKES, values))
+
+
 _SCHEDULED = sa.text("""
-SELECT pipeline, interval_start FROM overnight.run WHERE state = 'running' AND trigger IN ('schedule', 'catch-up') LIMIT 1
+SELECT pipeline, interval_start FROM overnight.run WHERE state = 'running' 
+    AND trigger IN ('schedule', 'catch-up', 'late rows') LIMIT 1
 """)
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import SQLAlchemyError
 
-from domain.errors import LockHeld
+from domain.errors import LockHeld, OvernightError
 from domain.interval import Interval
 from domain.report import StageReport
 from domain.words import RunState, Stage, StageState
@@ -19,6 +20,7 @@ from store.engine import transaction, translated_errors
 _TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _UNLOCK = sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _DIED = "its process ended without a word; the next run took the night over"
+_STOPPED = "stopped by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,28 @@ def claim(
         if not lock.scalar(_TRY_LOCK, {"name": name}):
             lock.rollback()
             raise LockHeld(_who_holds(engine, pipeline, interval), hint=f"overnight status {pipeline}")
-        lock.commit()
         try:
+            lock.commit()
             yield _open_run(engine, pipeline, interval, trigger=trigger, holder=holder, hindsight=hindsight)
+        except Exception:
+            raise
+        except BaseException:
+            with suppress(OvernightError):  # a run that cannot be closed now is found by its free lock
+                _close_own_run(engine, pipeline, interval, holder=holder)
+            raise
         finally:
-            with suppress(DBAPIError):  # a lock whose connection broke is gone, and what the night did stands
+            with suppress(SQLAlchemyError):  # a lock whose connection broke is gone, and what the night did stands
                 lock.execute(_UNLOCK, {"name": name})
                 lock.commit()
+
+
+def _close_own_run(engine: sa.Engine, pipeline: str, interval: Interval, *, holder: Mapping[str, Any]) -> None:
+    """A signal may come between opening the run and its first stage, when nobody has been handed its number yet."""
+    own = sa.and_(schema.run.c.state == RunState.RUNNING, schema.run.c.holder == sa.cast(dict(holder), JSONB))
+    with transaction(engine) as connection:
+        found = connection.scalar(sa.select(schema.run.c.id).where(_same_night(pipeline, interval), own))
+    if found is not None:
+        finish_run(engine, found, state=RunState.FAILED, reason=_STOPPED)
 
 
 def lock_name(pipeline: str, start: datetime) -> str:

@@ -42,8 +42,9 @@ def take_night(
     call: StageCall = perform,
     holder: Mapping[str, Any] | None = None,
     hindsight: bool = False,
+    also: str = "",
 ) -> NightReport:
-    """Takes one interval through the stages, under its lock, and reports how the night went.
+    """Takes one interval through the stages, under its lock, and reports how the night went; `also` ends its sentence.
 
     Never raises for what a night can meet: a failure is a report with its sentence and exit code. Raises LockHeld when
     somebody else has the night, and DatabaseUnavailable when there is no ledger to write to.
@@ -60,7 +61,7 @@ def take_night(
                 reports.append(call(stage, run.id, settings))
         except OvernightError as error:
             if reports and reports[-1].stage is Stage.PUBLISH:  # what readers see is right, whatever came after
-                return _ended(engine, run, interval, reports, also=f"; {error.at(name).what}")
+                return _ended(engine, run, interval, reports, also=f"; {error.at(name).what}{also}")
             reason = str(error).removeprefix(f"{name} {definition.pipeline.calendar.label(interval)} ")
             return _failed(engine, run, interval, reason, exit_code=error.exit_code)
         except Exception as error:
@@ -70,7 +71,7 @@ def take_night(
         except BaseException:
             _close(engine, run, RunState.FAILED, "stopped by hand")
             raise
-        return _ended(engine, run, interval, reports)
+        return _ended(engine, run, interval, reports, also=also)
 
 
 def _ended(engine: sa.Engine, run: Run, interval: Interval, reports: list[StageReport], *, also: str = "") -> NightReport:

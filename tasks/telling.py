@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition, pipeline_names
 from domain.interval import Interval
+from domain.planning import LATE_ROWS
 from domain.report import NightReport
 from domain.trust import deadline_of, judge_freshness
 from domain.words import BatchKind, RunState
@@ -22,11 +23,12 @@ from tasks.context import writer_engine
 
 NEWS_FOR = timedelta(hours=12)  # what happened at an older deadline is no news any more
 TOLD = "told"
+WAKING = ("schedule", "catch-up", LATE_ROWS)  # what a night was taken for, if it is news; a backfill is none unless asked
 
 
 def tell_at_once(definition: Definition, report: NightReport, settings: Settings, *, trigger: str) -> bool:
     """Of a night that was held or failed, if the schedule took it: one that somebody asked for has somebody who looks."""
-    if not settings.notify or report.state not in (RunState.HELD, RunState.FAILED) or trigger not in ("schedule", "catch-up"):
+    if not settings.notify or report.state not in (RunState.HELD, RunState.FAILED) or trigger not in WAKING:
         return False
     label = definition.pipeline.calendar.label(report.interval)
     body = f"{report.reason}\nReaders keep the last good night. Next: overnight runs {report.pipeline} --interval {label}"

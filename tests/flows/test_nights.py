@@ -225,6 +225,24 @@ def test_a_backfill_lets_the_scheduled_night_go_first(
         assert monotonic() - began >= 1
 
 
+def test_late_rows_are_taken_in_by_flow_runs_of_their_own_before_tonight(
+    prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write, writer: sa.Engine
+) -> None:
+    from flows.nightly import nightly
+    from flows.outcome import outcome_of
+
+    path = here.deployments / "shops" / "pipeline.yaml"
+    path.write_text(path.read_text().replace('.csv"}', '.csv", look_back: 3 days}'))
+    for day in (1, 2):
+        write_day(f"2024-01-0{day}")
+        nightly("shops", f"2024-01-0{day}", return_state=True)
+    write_day("2024-01-01", rows=61)
+    write_day("2024-01-03")
+    report = outcome_of(nightly("shops", "2024-01-03", return_state=True))
+    assert report.reason.endswith("; late rows: 2024-01-01 published again")
+    assert [trigger for _, trigger, _ in nights_of(writer)] == ["command", "command", "late rows", "command"]
+
+
 def _has_begun(writer: sa.Engine) -> bool:
     with writer.connect() as connection:
         return bool(connection.scalar(sa.text("SELECT count(*) FROM overnight.stage_run")))

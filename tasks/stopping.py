@@ -13,7 +13,8 @@ _IMPORT = "<frozen importlib"
 
 @contextmanager
 def stopping_between_imports() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM do what they did before, but never during an import."""
+    """Inside, SIGINT and SIGTERM do what they did before, but never during an import; where they would end the process without
+    a word they raise KeyboardInterrupt, so that the run's line in the ledger is closed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -27,6 +28,8 @@ def stopping_between_imports() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
             return
         handler = before[signal.Signals(asked[0])]
+        if handler == signal.SIG_IGN:
+            return
         if callable(handler):
             handler(asked[0], frame)
         else:
