@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from logging import WARNING
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
@@ -15,6 +15,7 @@ from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
+from domain.planning import ModelMode
 from domain.report import NightReport
 from domain.words import RunState
 from infra.settings import load_settings
@@ -22,6 +23,14 @@ from infra.settings import load_settings
 Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deployments/.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="as-due: trained when due; as-was: that night's champion, untrained; as-if: trained for each night with its "
+        "cut-off; hindsight: today's champion, whatever it has seen; marks every row.",
+    ),
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -36,9 +45,8 @@ def run(
     as_json: Json = False,
     direct: Direct = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train a new version, whether it is due or not.")] = False,
-    hindsight: Annotated[
-        bool, typer.Option("--hindsight", help="Score with today's champion, whatever it has seen; marks every row.")
-    ] = False,
+    hindsight: Annotated[bool, typer.Option("--hindsight", help="The same as --model hindsight.")] = False,
+    model: ModelOption = "as-due",
 ) -> None:
     """Take one night through the stages. Through Prefect when its server is up, otherwise in this process.
 
@@ -47,8 +55,9 @@ def run(
     definition = prepared(name)
     night = choose_interval(definition, interval)
     taking = take_nights(
-        definition, [night], load_settings(), trigger="command", direct=direct, retrain=retrain, hindsight=hindsight
-    )
+        definition, [night], load_settings(), trigger="command", direct=direct, retrain=retrain,
+        model="hindsight" if hindsight else known_model(model),
+    )  # fmt: skip
     with waiting(f"{name} {definition.pipeline.calendar.label(night)}"):
         reports, code = collect(taking, definition, as_json, advance=lambda _: None)
     for report in reports if not as_json else []:
@@ -62,6 +71,7 @@ def backfill(
     end: Annotated[str, typer.Option("--to", help="The last night, included.")],
     as_json: Json = False,
     direct: Direct = False,
+    model: ModelOption = "as-due",
 ) -> None:
     """Take every night from one to another, oldest first; nights that are done already are skipped.
 
@@ -72,19 +82,26 @@ def backfill(
     if first > last:
         raise UsageError(f"--from {start} lies after --to {end}", hint="overnight backfill --help")
     nights = list(definition.pipeline.calendar.between(first, last))
-    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct)
+    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=known_model(model))
     if not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)
 
 
 def backfill_nights(
-    definition: Definition, nights: list[Interval], *, as_json: bool = False, direct: bool = False
+    definition: Definition, nights: list[Interval], *, as_json: bool = False, direct: bool = False, model: ModelMode = "as-due"
 ) -> tuple[list[NightReport], int]:
     """Several nights under a progress bar; returns their reports and the exit code."""
-    taking = take_nights(definition, nights, load_settings(), trigger="backfill", direct=direct)
+    taking = take_nights(definition, nights, load_settings(), trigger="backfill", direct=direct, model=model)
     with progress(definition.pipeline.name, len(nights)) as advance:
         return collect(taking, definition, as_json, advance=advance)
+
+
+def known_model(model: str) -> ModelMode:
+    """Raises UsageError for a word that names no way to choose the model."""
+    if model not in get_args(ModelMode):
+        raise UsageError(f"{model!r} is no way to choose a model; there are {', '.join(get_args(ModelMode))}")
+    return cast(ModelMode, model)
 
 
 def prepared(name: str) -> Definition:

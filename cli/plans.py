@@ -6,7 +6,17 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from cli.nights import Json, Name, backfill_nights, choose_interval, prepared, print_nights
+from cli.nights import (
+    Direct,
+    Json,
+    ModelOption,
+    Name,
+    backfill_nights,
+    choose_interval,
+    known_model,
+    prepared,
+    print_nights,
+)
 from cli.show import print_json, print_table, say
 from domain.errors import EXIT_DONE, UsageError
 from domain.planning import Mode, Plan
@@ -23,6 +33,7 @@ def plan(
     start: Annotated[str, typer.Option("--from", help="The first night.")],
     end: Annotated[str, typer.Option("--to", help="The last night, included.")],
     mode: Annotated[str, typer.Option(help="missing, failed, changed or all; each takes what the one before takes.")] = "missing",
+    model: ModelOption = "as-due",
     as_json: Json = False,
 ) -> None:
     """Show which nights have a reason to be taken, what that will cost, and save it for `overnight apply`.
@@ -37,7 +48,7 @@ def plan(
     first, last = choose_interval(definition, start), choose_interval(definition, end)
     if first > last:
         raise UsageError(f"--from {start} lies after --to {end}", hint="overnight plan --help")
-    made = make_plan(definition, first, last, load_settings(), mode=cast(Mode, mode))
+    made = make_plan(definition, first, last, load_settings(), mode=cast(Mode, mode), model=known_model(model))
     if as_json:
         print_json(made.to_json())
     elif made.nights:
@@ -58,7 +69,8 @@ def _cost(made: Plan) -> str:
 def _save(made: Plan) -> Path:
     folder = load_settings().home / "plans"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{made.pipeline}-{made.mode}-{made.first}-{made.last}.json".replace(":", "")
+    model = "" if made.model == "as-due" else f"-{made.model}"
+    path = folder / f"{made.pipeline}-{made.mode}{model}-{made.first}-{made.last}.json".replace(":", "")
     path.write_text(json.dumps(made.to_json(), indent=1), encoding="utf-8")
     return path
 
@@ -66,7 +78,7 @@ def _save(made: Plan) -> Path:
 def apply(
     path: Annotated[Path, typer.Argument(help="What `overnight plan` saved.")],
     as_json: Json = False,
-    direct: Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")] = False,
+    direct: Direct = False,
 ) -> None:
     """Take exactly the nights of a plan, or refuse and name what changed since it was made.
 
@@ -83,7 +95,7 @@ def apply(
     if not nights:
         say("nothing to do: the plan names no night")
         raise typer.Exit(EXIT_DONE)
-    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct)
+    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=made.model)
     if not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)

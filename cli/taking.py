@@ -10,6 +10,7 @@ from typing import Any
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD
 from domain.interval import Interval
+from domain.planning import ModelMode
 from domain.report import NightReport
 from infra.prefect_api import find_server
 from infra.settings import Settings
@@ -25,18 +26,17 @@ def take_nights(
     trigger: str,
     direct: bool = False,
     retrain: bool = False,
-    hindsight: bool = False,
+    model: ModelMode = "as-due",
 ) -> Reports:
     """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
 
-    `retrain` trains whether it is due or not, `hindsight` scores with today's champion and marks every row; both are an
-    operator's exceptions and go directly.
+    `retrain` trains whether it is due or not, an operator's exception that goes directly; `model` says which model scores.
     """
-    url = None if direct or retrain or hindsight else find_server(settings)
+    url = None if direct or retrain else find_server(settings)
     if url is not None:
-        return (yield from _through_prefect(definition, nights, url))
+        return (yield from _through_prefect(definition, nights, url, model=model))
     holder = {"retrain": True} if retrain else {}
-    return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, hindsight=hindsight))
+    return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model))
 
 
 def _directly(
@@ -46,7 +46,7 @@ def _directly(
     *,
     trigger: str,
     holder: Mapping[str, Any],
-    hindsight: bool,
+    model: ModelMode,
 ) -> Reports:
     """Great Expectations takes seconds to import, so that begins beside the first ingestion."""
     from tasks.expectations import allow_preload
@@ -61,13 +61,13 @@ def _directly(
     codes: list[int] = []
     late: list[NightReport] = []
     with stopping_between_imports():
-        if trigger == "command" and not hindsight:
+        if trigger == "command" and model == "as-due":
             for report in take_late_nights(definition, nights[0], settings, call=call):
                 late.append(report)
                 yield report
         for night in nights:
             report = take_night(
-                definition, night, settings, trigger=trigger, call=call, holder=holder, hindsight=hindsight,
+                definition, night, settings, trigger=trigger, call=call, holder=holder, model=model,
                 also=describe_retakes(definition, late),
             )  # fmt: skip
             codes.append(report.exit_code)
@@ -75,7 +75,7 @@ def _directly(
     return worst(codes)
 
 
-def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str) -> Reports:
+def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str, *, model: ModelMode) -> Reports:
     """Starts the flow by name, in a process of its own that Prefect's server watches; reads its reports line by line."""
     label, name = definition.pipeline.calendar.label, definition.pipeline.name
     if len(nights) == 1:
@@ -84,6 +84,7 @@ def _through_prefect(definition: Definition, nights: Sequence[Interval], url: st
         command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
         if list(nights) != list(definition.pipeline.calendar.between(nights[0], nights[-1])):
             command += ["--nights", ",".join(map(label, nights))]
+    command += ["--model", model]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--json", "--quiet"],
         stdout=subprocess.PIPE,

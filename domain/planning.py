@@ -10,6 +10,9 @@ from domain.words import RunState
 
 Policy = Literal["none", "latest", "all"]
 Mode = Literal["missing", "failed", "changed", "all"]
+# Which model scores: as due (trained when it is due, as every night), the champion of that night as the journal has it, one
+# that is trained with that night's cut-off, or today's champion whatever it has seen, which marks every row.
+ModelMode = Literal["as-due", "as-was", "as-if", "hindsight"]
 LATE_ROWS = "late rows"  # why a recent night is taken again: its source has other content than it had
 ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people
 
@@ -80,21 +83,24 @@ def is_missing(night: Known | None) -> bool:
     return night.runs < ATTEMPTS_AT_MOST
 
 
-def plan_nights(nights: Iterable[Interval], mode: Mode, *, known: Mapping[datetime, Known]) -> tuple[PlannedNight, ...]:
+def plan_nights(
+    nights: Iterable[Interval], mode: Mode, *, known: Mapping[datetime, Known], model: ModelMode = "as-due"
+) -> tuple[PlannedNight, ...]:
     """The nights of a range to take, each with its reason, in the order given.
 
     `missing` takes what was never finished, `failed` also what failed or was held, `changed` also what was published from
-    something that has changed since, `all` everything. Each mode takes what the one before it takes.
+    something that has changed since, or by another model than is asked for by name, `all` everything. Each mode takes what
+    the one before it takes.
     """
     planned = []
     for night in nights:
-        why = _reason(known.get(night.start), mode)
+        why = _reason(known.get(night.start), mode, model)
         if why:
             planned.append(PlannedNight(night, why))
     return tuple(planned)
 
 
-def _reason(night: Known | None, mode: Mode) -> str:
+def _reason(night: Known | None, mode: Mode, model: ModelMode) -> str:
     if night is None:
         return "missing: never run"
     unfinished = not night.published and night.state in (RunState.CRASHED, RunState.RUNNING)
@@ -104,6 +110,8 @@ def _reason(night: Known | None, mode: Mode) -> str:
         return f"{night.state}: {night.reason}"
     if mode in ("changed", "all") and night.changed:
         return f"{' and '.join(night.changed)} changed"
+    if mode in ("changed", "all") and model != "as-due":
+        return f"model asked for: {model}"
     return "asked for" if mode == "all" else ""
 
 
@@ -123,6 +131,7 @@ class Plan:
     made_with: Mapping[str, str]
     rows: int | None = None
     seconds: float | None = None
+    model: ModelMode = "as-due"
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -130,7 +139,8 @@ class Plan:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Plan":
         """Raises ValueError for what is no plan."""
-        if not isinstance(document, dict) or set(document) != set(cls.__dataclass_fields__):
+        needed = {"pipeline", "mode", "first", "last", "nights", "made_with"}
+        if not isinstance(document, dict) or not needed <= set(document) <= set(cls.__dataclass_fields__):
             raise ValueError("this is no plan of Overnight's")
         return cls(**document)
 

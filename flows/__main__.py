@@ -9,9 +9,10 @@ import logging
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, get_args
 
 from domain.errors import EXIT_FAILED, OvernightError
+from domain.planning import ModelMode
 from domain.report import NightReport
 from infra.prefect_api import need_server
 from infra.prefect_home import prefect_environment, prefect_folder
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--nights", type=lambda text: text.split(","), help="these alone, commas between them")
     for command in (nightly, backfill):
         command.add_argument("pipeline")
+        command.add_argument("--model", choices=get_args(ModelMode), default="as-due", help="which model scores")
         command.add_argument("--json", action="store_true", help="one JSON object a night on stdout")
         command.add_argument("--quiet", action="store_true", help="no progress on stderr, for a caller that shows its own")
     return parser
@@ -85,10 +87,10 @@ def _run(arguments: argparse.Namespace) -> int:
     # A heartbeat is for runs that a worker started; ours would cost a second to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):
         if arguments.flow == "nightly":
-            state: Any = nightly(arguments.pipeline, arguments.interval, return_state=True)
+            state: Any = nightly(arguments.pipeline, arguments.interval, arguments.model, return_state=True)
         else:
             asked = (arguments.pipeline, arguments.start, arguments.end, arguments.mode, arguments.nights)
-            state = backfill(*asked, return_state=True)
+            state = backfill(*asked, model=arguments.model, return_state=True)
     return _exit_code(outcome_of(state))
 
 

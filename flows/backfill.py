@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from domain.planning import Mode
+from domain.planning import Mode, ModelMode
 from domain.report import NightReport
 from flows.nightly import nightly
 from flows.nights import take_nights
@@ -16,7 +16,9 @@ from tasks.prepare import prepare
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
 @flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
 @told_as_state
-def backfill(pipeline: str, start: str, end: str, mode: Mode = "all", nights: list[str] | None = None) -> list[NightReport]:
+def backfill(
+    pipeline: str, start: str, end: str, mode: Mode = "all", nights: list[str] | None = None, model: ModelMode = "as-due"
+) -> list[NightReport]:
     """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
 
     Args:
@@ -25,6 +27,7 @@ def backfill(pipeline: str, start: str, end: str, mode: Mode = "all", nights: li
         end: the last night, such as 2013-02-04
         mode: missing, failed (and missing), changed (and failed and missing), or all
         nights: these nights alone, as a plan lists them
+        model: which model scores: as-due, as-was (that night's champion), as-if (trained for that night) or hindsight
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
@@ -32,5 +35,7 @@ def backfill(pipeline: str, start: str, end: str, mode: Mode = "all", nights: li
     wanted = [calendar.named(night) for night in nights or ()] or list(
         calendar.between(calendar.named(start), calendar.named(end))
     )
-    planned = wanted if mode == "all" else [one.interval for one in plan_range(definition, wanted, settings, mode=mode)]
-    return take_nights(nightly, definition, planned, settings, trigger="backfill")
+    planned = (
+        wanted if mode == "all" else [one.interval for one in plan_range(definition, wanted, settings, mode=mode, model=model)]
+    )
+    return take_nights(nightly, definition, planned, settings, trigger="backfill", model=model)

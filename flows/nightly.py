@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from domain.planning import LATE_ROWS
+from domain.planning import LATE_ROWS, ModelMode
 from domain.report import NightReport
 from flows.artifacts import show_night
 from flows.nights import late_nights, missed_nights, take_nights
@@ -20,12 +20,14 @@ from tasks.telling import tell_at_once
 
 @flow(name="nightly", flow_run_name=name_night, persist_result=False)
 @told_as_state
-def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
+def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-due") -> NightReport | str:
     """Takes `pipeline` through its night.
 
     Args:
         pipeline: the name of a folder under deployments/
         interval: the night, such as 2013-01-20; without it, the one that the schedule's tick is for
+        model: which model scores: as-due, as-was (that night's champion), as-if (trained for that night) or hindsight
+        model: as-due (trained when due), as-was, as-if or hindsight
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
@@ -40,7 +42,7 @@ def nightly(pipeline: str, interval: str | None = None) -> NightReport | str:
         return tonight.why
     stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
     also = describe_retakes(definition, retaken)
-    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder(), also=also)
+    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder(), model=model, also=also)
     show_night(definition, report, settings)
     tell(definition, report)
     tell_at_once(definition, report, settings, trigger=trigger())

@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from deployments.catalogue import Definition
 from domain.errors import OvernightError
 from domain.interval import Interval
-from domain.planning import Tonight
+from domain.planning import ModelMode, Tonight
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import is_on_errand, is_scheduled, on_errand, scheduled_moment
@@ -43,7 +43,13 @@ def late_nights(definition: Definition, tonight: Tonight, own: Interval, setting
 
 
 def take_nights(
-    flow: Callable[..., Any], definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str
+    flow: Callable[..., Any],
+    definition: Definition,
+    nights: Sequence[Interval],
+    settings: Settings,
+    *,
+    trigger: str,
+    model: ModelMode = "as-due",
 ) -> list[NightReport]:
     """Takes the nights in the order given, and goes on after one that is held or fails."""
     reports = []
@@ -53,15 +59,15 @@ def take_nights(
             if trigger == "backfill":
                 give_way(settings)
             with on_errand(trigger, number=number, total=len(nights)):
-                reports.append(_take_one(flow, definition, night))
+                reports.append(_take_one(flow, definition, night, model=model))
     return reports
 
 
-def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval) -> NightReport:
+def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval, *, model: ModelMode) -> NightReport:
     """One night; while the ledger does not answer it is asked for again, as a stage would be."""
     name, label = definition.pipeline.name, definition.pipeline.calendar.label(night)
     for delay in (*RETRY_DELAYS, None):
-        outcome = outcome_of(flow(name, label, return_state=True))
+        outcome = outcome_of(flow(name, label, model, return_state=True))
         if delay is None or not (isinstance(outcome, OvernightError) and outcome.retryable):
             break
         log.info("%s %s: %s; tried again in %.0f s", name, label, outcome, delay)

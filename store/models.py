@@ -130,9 +130,15 @@ def newest_champion(connection: sa.Connection, pipeline: str) -> ModelVersion | 
 
 
 def asked_to_train(connection: sa.Connection, run_id: int) -> bool:
-    """Whether whoever started the run said so (`retrain` in the run's holder)."""
+    """Whether whoever started the run said so (`retrain` in the run's holder, or a model as if trained for that night)."""
     holder = connection.scalar(sa.select(schema.run.c.holder).where(schema.run.c.id == run_id))
-    return bool((holder or {}).get("retrain"))
+    return bool((holder or {}).get("retrain")) or (holder or {}).get("model") == "as-if"
+
+
+def model_asked_for(connection: sa.Connection, run_id: int) -> str:
+    """Which model the run was asked to score with (`model` in its holder): as-due, as-was, as-if or hindsight."""
+    holder = connection.scalar(sa.select(schema.run.c.holder).where(schema.run.c.id == run_id))
+    return str((holder or {}).get("model", "as-due"))
 
 
 def _first(connection: sa.Connection, query: sa.Select[Any]) -> ModelVersion | None:

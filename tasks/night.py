@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
 from domain.interval import Interval
+from domain.planning import ModelMode
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
 from infra.settings import Settings
@@ -41,7 +42,7 @@ def take_night(
     trigger: str,
     call: StageCall = perform,
     holder: Mapping[str, Any] | None = None,
-    hindsight: bool = False,
+    model: ModelMode = "as-due",
     also: str = "",
 ) -> NightReport:
     """Takes one interval through the stages, under its lock, and reports how the night went; `also` ends its sentence.
@@ -51,8 +52,9 @@ def take_night(
     """
     engine = writer_engine(settings)
     name = definition.pipeline.name
-    who = {**whoami(), **(holder or {})}
-    with claim(engine, name, interval, trigger=trigger, holder=who, hindsight=hindsight) as run:
+    asked = {} if model == "as-due" else {"model": model}
+    who = {**whoami(), **asked, **(holder or {})}
+    with claim(engine, name, interval, trigger=trigger, holder=who, hindsight=model == "hindsight") as run:
         reports: list[StageReport] = []
         try:
             for stage in Stage:

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import Refused, SourceError
 from domain.interval import Interval
-from domain.planning import Known, Mode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
+from domain.planning import Known, Mode, ModelMode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
 from infra.settings import Settings
 from store.engine import transaction
+from store.models import champion_for, newest_trained
 from store.nights import history_of, known_nights
 from tasks.context import code_of, writer_engine
 
@@ -25,7 +26,9 @@ def plan_scheduled(definition: Definition, own: Interval, settings: Settings, *,
     return plan_tonight(pipeline.calendar, pipeline.catch_up, own=own, tick=tick, now=now, known=known)
 
 
-def plan_range(definition: Definition, nights: Sequence[Interval], settings: Settings, *, mode: Mode) -> tuple[PlannedNight, ...]:
+def plan_range(
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, mode: Mode, model: ModelMode = "as-due"
+) -> tuple[PlannedNight, ...]:
     """The nights of a range that `mode` takes, each with its reason. Only `changed` and `all` read the sources."""
     if not nights:
         return ()
@@ -34,27 +37,37 @@ def plan_range(definition: Definition, nights: Sequence[Interval], settings: Set
         known = known_nights(connection, name, start=start, end=end)
         if mode in ("changed", "all"):
             made = _made_from(connection, name, start=start, end=end)
-            known = {at: _with_changes(definition, night, made.get(at), settings) for at, night in known.items()}
-    return plan_nights(nights, mode, known=known)
+            known = {
+                at: _with_changes(connection, definition, night, made.get(at), settings, model=model)
+                for at, night in known.items()
+            }
+    return plan_nights(nights, mode, known=known, model=model)
 
 
-def make_plan(definition: Definition, first: Interval, last: Interval, settings: Settings, *, mode: Mode) -> Plan:
+def make_plan(
+    definition: Definition, first: Interval, last: Interval, settings: Settings, *, mode: Mode, model: ModelMode = "as-due"
+) -> Plan:
     """The plan of a backfill from `first` to `last`, with what it will cost by the nights taken before."""
+    from tasks import score, train
+
     pipeline = definition.pipeline
     label = pipeline.calendar.label
-    planned = plan_range(definition, list(pipeline.calendar.between(first, last)), settings, mode=mode)
+    planned = plan_range(definition, list(pipeline.calendar.between(first, last)), settings, mode=mode, model=model)
     with transaction(writer_engine(settings)) as connection:
         rows, seconds = history_of(connection, pipeline.name)
     made_with = {
         "contract": pipeline.contract_fingerprint,
         "model": pipeline.model_fingerprint,
         "suite": definition.suite_hash,
-        "code": code_of(definition, "ingest"),
+        "hook": definition.code_hash,
+        "ingestion code": _own(code_of(definition, "ingest")),
+        "training code": _own(code_of(definition, *train.CODE)),
+        "scoring code": _own(code_of(definition, *score.CODE)),
     }
     return Plan(
         pipeline.name, mode, label(first), label(last), {label(one.interval): one.why for one in planned}, made_with,
         rows=None if rows is None else round(rows * len(planned)),
-        seconds=None if seconds is None else round(seconds * len(planned), 1),
+        seconds=None if seconds is None else round(seconds * len(planned), 1), model=model,
     )  # fmt: skip
 
 
@@ -62,22 +75,27 @@ def check_plan(plan: Plan, definition: Definition, settings: Settings) -> list[I
     """The nights of a plan that still holds; raises Refused that names what changed since it was made."""
     calendar = definition.pipeline.calendar
     first, last = calendar.named(plan.first), calendar.named(plan.last)
-    changes = differences(plan, make_plan(definition, first, last, settings, mode=plan.mode))
+    changes = differences(plan, make_plan(definition, first, last, settings, mode=plan.mode, model=plan.model))
     if changes:
         more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
         raise Refused(
             f"the plan was made for another state of things: {'; '.join(changes[:3])}{more}",
             where=plan.pipeline,
-            hint=f"overnight plan {plan.pipeline} --from {plan.first} --to {plan.last} --mode {plan.mode}",
+            hint=f"overnight plan {plan.pipeline} --from {plan.first} --to {plan.last} --mode {plan.mode}"
+            + (f" --model {plan.model}" if plan.model != "as-due" else ""),
         )
     return [calendar.named(label) for label in plan.nights]
 
 
-# What the published input batch of each night was made from.
+# What the published batches of each night were made from, and by which model.
 _MADE_FROM = sa.text("""
 SELECT b.interval_start, b.interval_end, b.source, b.contract_hash, b.code,
-    (SELECT v.suite_hash FROM overnight.verdict v WHERE v.batch = b.id ORDER BY v.id DESC LIMIT 1) AS suite_hash
+    (SELECT v.suite_hash FROM overnight.verdict v WHERE v.batch = b.id ORDER BY v.id DESC LIMIT 1) AS suite_hash,
+    s.code AS scoring_code, s.model, coalesce(s.hindsight, false) AS hindsight
 FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch
+    LEFT JOIN overnight.pointer q
+        ON q.pipeline = p.pipeline AND q.kind = 'prediction' AND q.interval_start = p.interval_start
+    LEFT JOIN overnight.batch s ON s.id = q.batch
 WHERE p.pipeline = :pipeline AND p.kind = 'input' AND p.interval_start >= :start AND p.interval_start < :end
 """)
 
@@ -87,7 +105,11 @@ def _made_from(connection: sa.Connection, pipeline: str, *, start: datetime, end
     return {line.interval_start: line for line in lines}
 
 
-def _with_changes(definition: Definition, night: Known, made: Any | None, settings: Settings) -> Known:
+def _with_changes(
+    connection: sa.Connection, definition: Definition, night: Known, made: Any | None, settings: Settings, *, model: ModelMode
+) -> Known:
+    """What a rerun would find changed since readers got the night. The model's side is compared only where the run would
+    choose the model as it is due."""
     if made is None:
         return night
     interval = Interval(made.interval_start, made.interval_end)
@@ -95,9 +117,34 @@ def _with_changes(definition: Definition, night: Known, made: Any | None, settin
         "source": _hashes(made.source) != _source_now(definition, interval, settings),
         "contract": made.contract_hash != definition.pipeline.contract_fingerprint,
         "suite": made.suite_hash != definition.suite_hash,
-        "code": made.code != code_of(definition, "ingest"),
+        "hook": made.code.rpartition("-")[2] != definition.code_hash,
+        "ingestion code": _own(made.code) != _own(code_of(definition, "ingest")),
     }
+    if model == "as-due":
+        changes |= _changes_of_model(connection, definition, made)
     return replace(night, changed=tuple(name for name, changed in changes.items() if changed))
+
+
+def _changes_of_model(connection: sa.Connection, definition: Definition, made: Any) -> dict[str, bool]:
+    """`training` stands for the nights, the code and the libraries that the model of a night that trained learned with."""
+    from tasks import score, train
+
+    name, start = definition.pipeline.name, made.interval_start
+    newest, champion = newest_trained(connection, name, night=start), champion_for(connection, name, night=start)
+    trained_here = newest is not None and newest.trained_for == start
+    return {
+        "model": newest is not None and newest.params.get("definition") != train.definition_of(definition),
+        "training": newest is not None
+        and trained_here
+        and newest.fingerprint != train.survey_nights(connection, definition, start)[1],
+        "champion": not made.hindsight and champion is not None and champion.id != made.model,
+        "scoring code": bool(made.scoring_code) and _own(made.scoring_code) != _own(code_of(definition, *score.CODE)),
+    }
+
+
+def _own(code: str) -> str:
+    """Overnight's part of a fingerprint of code; the pipeline's own Python is the rest."""
+    return code.rpartition("-")[0]
 
 
 def _hashes(source: Mapping[str, list[Mapping[str, str]]]) -> list[str]:

@@ -12,8 +12,8 @@ from domain.words import BatchKind, BatchState, Stage, StageState
 from store.batches import Batch, count_batch, load_batch, newest_batch, open_batch, seal_batch
 from store.drift import load_profile, record_drift
 from store.engine import transaction
-from store.models import ModelVersion, champion_for, load_artifact, newest_champion
-from store.runs import load_run, point_run
+from store.models import ModelVersion, champion_for, find_version, load_artifact, model_asked_for, newest_champion
+from store.runs import load_run, point_run, stage_reports
 from tasks.context import Night
 from tasks.estimators import threads
 from tasks.models import Loaded, read_model, same_question
@@ -78,6 +78,8 @@ def _find(night: Night, connection: sa.Connection) -> Task | str:
 
 def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
     pipeline = night.pipeline
+    if model_asked_for(connection, night.run.id) == "as-if":
+        return _trained_for(night, connection)
     newest = newest_champion(connection, pipeline.name)
     champion = newest if night.run.hindsight else champion_for(connection, pipeline.name, night=night.interval.start)
     if champion is not None and not same_question(champion, pipeline):
@@ -90,6 +92,14 @@ def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
     return (
         f"no model yet: version {newest.version} learned from nights until {until:%Y-%m-%d %H:%M}, past this one's start (law 5)"
     )
+
+
+def _trained_for(night: Night, connection: sa.Connection) -> ModelVersion | str:
+    """What this run's training made or found for this very night, whether it was promoted or not; or why there is none."""
+    report = next(report for report in stage_reports(connection, night.run.id) if report.stage is Stage.TRAIN)
+    number = report.detail.get("version")
+    found = find_version(connection, night.pipeline.name, number) if number is not None else None
+    return found or f"no model as if trained for this night: {report.reason}"
 
 
 def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -> tuple[Batch, Tally]:

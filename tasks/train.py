@@ -5,11 +5,13 @@ What is measured on what is decided in docs/decisions/0005-models.md and written
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
 
+from deployments.catalogue import Definition
 from domain.drift import is_shift
 from domain.errors import EnvironmentRefused
 from domain.fingerprint import fingerprint
@@ -24,6 +26,7 @@ from store.models import (
     champion_for,
     find_fingerprint,
     load_artifact,
+    model_asked_for,
     move_alias,
     newest_trained,
     save_model,
@@ -31,7 +34,7 @@ from store.models import (
 from store.publications import Published, published_batches
 from tasks.artifacts import libraries_here, pack
 from tasks.cards import Trial, write_card
-from tasks.context import Night
+from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.evidence import interval
 from tasks.features import feature_columns, hook_hash, load_hook
@@ -61,6 +64,9 @@ class Ground:
 def train(night: Night) -> StageReport:
     """Trains when `decide_training` says so. A new version is saved, and promoted if it won, in one transaction."""
     with transaction(night.engine) as connection:
+        if model_asked_for(connection, night.run.id) == "as-was":
+            why = "as-was: nothing is trained, for the champion of that night was asked for"
+            return StageReport(Stage.TRAIN, StageState.SKIPPED, why)
         ground = _survey(night, connection)
     if ground.same is not None and ground.same.trained_for == night.interval.start and not ground.asked:
         return _reused(ground, ground.same)
@@ -74,12 +80,7 @@ def train(night: Night) -> StageReport:
 
 def _survey(night: Night, connection: sa.Connection) -> Ground:
     pipeline, start = night.pipeline, night.interval.start
-    earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
-    nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
-    name = fingerprint(
-        [(each.interval.start.isoformat(), each.content_hash) for each in nights],
-        definition_of(night), night.code_of(*CODE), libraries_here(),
-    )  # fmt: skip
+    nights, name = survey_nights(connection, night.definition, start)
     newest = newest_trained(connection, pipeline.name, night=start)
     return Ground(
         nights,
@@ -90,6 +91,18 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
         asked_to_train(connection, night.run.id),
         _drifted(night, connection, newest),
     )
+
+
+def survey_nights(connection: sa.Connection, definition: Definition, start: datetime) -> tuple[Sequence[Published], str]:
+    """The nights that a model for the night that starts at `start` learns from, and the name of what it would be."""
+    pipeline = definition.pipeline
+    earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
+    nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
+    name = fingerprint(
+        [(each.interval.start.isoformat(), each.content_hash) for each in nights],
+        definition_of(definition), code_of(definition, *CODE), libraries_here(),
+    )  # fmt: skip
+    return nights, name
 
 
 def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None) -> str:
@@ -103,16 +116,16 @@ def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | Non
     return f"the predictions of version {newest.version} have drifted (psi {found.psi:.2f}, limit {limit:g})"
 
 
-def definition_of(night: Night) -> str:
+def definition_of(definition: Definition) -> str:
     """A fingerprint of all that the user wrote about learning: target, features, model, columns' types, the folder's Python."""
-    pipeline = night.pipeline
+    pipeline = definition.pipeline
     types = {name: pipeline.columns[name].type for name in (*pipeline.features.columns, pipeline.target.column)}
-    return fingerprint(pipeline.model_fingerprint, types, night.definition.code_hash)
+    return fingerprint(pipeline.model_fingerprint, types, definition.code_hash)
 
 
 def _decide(night: Night, ground: Ground) -> Decision:
     newest, changed = ground.newest, ""
-    if newest is not None and newest.params.get("definition") != definition_of(night):
+    if newest is not None and newest.params.get("definition") != definition_of(night.definition):
         changed = "what is written under target, features or model changed"
     elif newest is not None and newest.trained_for == night.interval.start:
         changed = "the nights, the code or the libraries that it learned with changed"
@@ -258,6 +271,6 @@ def _params(night: Night, lesson: Lesson) -> dict[str, Any]:
         "columns": dict(feature_columns(night.pipeline)),
         "hook": hook_hash(night.definition) if load_hook(night.definition) else "",
         "target": night.pipeline.target.model_dump(mode="json", by_alias=True),
-        "definition": definition_of(night),
+        "definition": definition_of(night.definition),
         "sampled": lesson.share,
     }
