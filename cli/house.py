@@ -89,8 +89,11 @@ def migrate_database() -> None:
     """Bring the database to this version's schema; makes the embedded one the first time."""
     from infra.postgres import ensure_database
     from store.migrate import migrate
+    from store.roles import set_stage_passwords
 
-    before, after = migrate(ensure_database(load_settings()))
+    url = ensure_database(load_settings())
+    before, after = migrate(url)
+    set_stage_passwords(url)
     say(f"the schema is at {after}" + ("" if before == after else f", before {before or 'empty'}") + "; next: overnight status")
 
 

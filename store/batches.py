@@ -135,6 +135,11 @@ def seal_batch(connection: sa.Connection, batch_id: int, *, run: int) -> str:
     return str(found)
 
 
+def take_batch(connection: sa.Connection, batch_id: int, *, run: int) -> None:
+    """Makes whoever validates the owner of a loaded batch's tables, so that who made them can change them no more."""
+    connection.execute(sa.text("SELECT overnight.take_batch(:batch, :run)"), {"batch": batch_id, "run": run})
+
+
 def abandon_batch(connection: sa.Connection, batch_id: int) -> None:
     """Drops the tables of a batch that was loaded and never sealed; its line stays."""
     connection.execute(sa.text("SELECT overnight.abandon_batch(:batch)"), {"batch": batch_id})

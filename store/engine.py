@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import DatabaseUnavailable, Fenced, LeakRefused, OvernightError, StageFailed
+from domain.words import Stage
 
 Role = Literal["owner", "writer", "reader"]
 MINIMUM_VERSION = 15
@@ -25,8 +26,11 @@ def parse_url(url: str) -> URL:
 
 
 def create_engine(url: str, *, role: Role, pool_size: int = 4) -> sa.Engine:
-    """An engine whose every connection acts as `overnight_<role>`, in UTC, and is named for pg_stat_activity."""
-    options = f"-c role=overnight_{role} -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s"
+    """An engine whose every connection acts as `overnight_<role>`, in UTC, and is named for pg_stat_activity.
+
+    A login that is one stage's own stays that: it cannot become the writer.
+    """
+    options = f"-c role={acting_role(url, role)} -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s"
     if role == "reader":
         options += " -c default_transaction_read_only=on -c statement_timeout=10s"
     return sa.create_engine(
@@ -35,6 +39,12 @@ def create_engine(url: str, *, role: Role, pool_size: int = 4) -> sa.Engine:
         pool_size=pool_size,
         pool_pre_ping=True,
     )
+
+
+def acting_role(url: str | URL, role: Role) -> str:
+    """As whom sessions of this URL act: the role that is asked for, or the stage that the URL logs in as."""
+    user = (url if isinstance(url, URL) else parse_url(url)).username or ""
+    return user if user in {f"overnight_{stage}" for stage in Stage} else f"overnight_{role}"
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from alembic.script import ScriptDirectory
 
 from domain.errors import DatabaseUnavailable, StageFailed
 from store.engine import MINIMUM_VERSION, parse_url, translated_errors
+from store.roles import create_roles, set_stage_passwords
 
-ROLES = ("overnight_owner", "overnight_writer", "overnight_reader")
 _LOCK = 0x0E12  # one migration at a time, whoever starts it
 
 
@@ -35,22 +35,6 @@ def current_revision(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
-def _create_roles(connection: sa.Connection) -> None:
-    existing = set(connection.scalars(sa.text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'overnight_%'")))
-    for role in ROLES:
-        if role not in existing:
-            connection.execute(sa.text(f'CREATE ROLE "{role}" LOGIN'))
-    connection.execute(sa.text("GRANT overnight_owner, overnight_writer, overnight_reader TO CURRENT_USER"))
-    connection.execute(sa.text("GRANT overnight_writer TO overnight_owner"))
-    connection.execute(
-        sa.text("DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO overnight_owner', current_database()); END $$")
-    )
-    # Validation looks at a batch through a temporary view, which ends with its session whatever happens to the process.
-    connection.execute(
-        sa.text("DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO overnight_writer', current_database()); END $$")
-    )
-
-
 def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:
     """Brings the database to `revision`; returns the revision before and after. Safe to call at every start.
 
@@ -70,7 +54,7 @@ def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:
             return before, before
         connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
-            _create_roles(connection)
+            create_roles(connection)
             upgrading = revision == "head" or (revision != "base" and (before is None or revision > before))
             (command.upgrade if upgrading else command.downgrade)(_config(connection), revision)
             connection.commit()
@@ -78,6 +62,7 @@ def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:
         finally:
             connection.rollback()
             connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    set_stage_passwords(url)
     if after is None and revision == "head":
         raise DatabaseUnavailable("the migration left no revision behind", hint="overnight db migrate")
     return before, after or "base"

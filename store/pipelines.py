@@ -156,6 +156,8 @@ def _listed(names: tuple[str, ...]) -> sql.Composable:
 _CREATE = """
 CREATE SCHEMA {inner};
 GRANT USAGE, CREATE ON SCHEMA {inner} TO overnight_writer;
+GRANT USAGE ON SCHEMA {inner} TO overnight_stage;
+GRANT CREATE ON SCHEMA {inner} TO overnight_ingest, overnight_validate, overnight_score;
 CREATE TABLE {inner}.landed (batch_id bigint NOT NULL, {landed}) PARTITION BY LIST (batch_id);
 CREATE UNIQUE INDEX landed_key ON {inner}.landed (batch_id, {key});
 CREATE TABLE {inner}.rejected (
@@ -177,7 +179,7 @@ CREATE TABLE {inner}.predictions (
     hindsight boolean NOT NULL DEFAULT false
 ) PARTITION BY LIST (batch_id);
 CREATE UNIQUE INDEX predictions_key ON {inner}.predictions (batch_id, {key});
-GRANT SELECT ON ALL TABLES IN SCHEMA {inner} TO overnight_writer;
+GRANT SELECT ON ALL TABLES IN SCHEMA {inner} TO overnight_writer, overnight_stage;
 """
 
 # The trust line's columns come first, so that a contract that grows appends its columns and the views are replaced in place.

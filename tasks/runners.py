@@ -24,6 +24,7 @@ from infra.doors import Door, open_door
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.engine import transaction
+from store.roles import stage_url
 from store.runs import fail_stage, load_run, stage_reports
 from tasks.context import Night, load_night, writer_engine
 from tasks.night import StageCall
@@ -57,7 +58,7 @@ def perform_in_container(stage: Stage, run_id: int, settings: Settings) -> Stage
     before = _count_lines(night, stage)
     try:
         image = identify_image(settings.image)
-        with reach_database(settings) as route:
+        with reach_database(settings, stage) as route:
             ending = run_container(_describe(night, stage, image=image, route=route))
     except OvernightError as error:
         raise error.at(where) from error
@@ -98,10 +99,11 @@ class Route:
 
 
 @contextmanager
-def reach_database(settings: Settings) -> Iterator[Route]:
-    """A database on this machine is reached through a door that lets in the writer alone, without any network; one
-    elsewhere over a network."""
-    url = make_url(database_url(settings, role="writer"))
+def reach_database(settings: Settings, stage: Stage) -> Iterator[Route]:
+    """The stage logs in as its own role. A database on this machine is reached through a door that lets in that role
+    alone, without any network; one elsewhere over a network."""
+    secret = make_url(settings.database_url).password if settings.database_url else None
+    url = stage_url(make_url(database_url(settings, role="writer")), stage, secret=secret)
     host, port = url.query.get("host", url.host) or "", int(str(url.query.get("port", url.port) or 5432))
     assert isinstance(host, str)
     is_socket = host.startswith("/")

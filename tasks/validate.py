@@ -12,7 +12,7 @@ from domain.report import StageReport
 from domain.verdict import RuleResult, RuleState, Tally, decide_outcome
 from domain.words import BatchState, Outcome, Severity, Stage, StageState
 from store.actions import is_released
-from store.batches import Batch, count_batch, load_batch, newest_verdict, record_verdict, seal_batch
+from store.batches import Batch, count_batch, load_batch, newest_verdict, record_verdict, seal_batch, take_batch
 from store.engine import transaction
 from store.runs import load_run, point_run
 from tasks.context import Night
@@ -31,6 +31,8 @@ def validate(night: Night) -> StageReport:
         assert run.input_batch is not None
         batch = load_batch(connection, run.input_batch)
         known = newest_verdict(connection, batch.id)
+        if batch.state is BatchState.LOADED:
+            take_batch(connection, batch.id, run=run.id)
     if batch.state is BatchState.SEALED and known and known[2] == night.definition.suite_hash:
         return _reused(night, batch, outcome=known[0], reason=known[1])
     rules = read_suite(night.definition, night.interval)

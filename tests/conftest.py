@@ -54,7 +54,7 @@ def database(server: Postmaster) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE template_overnight")
     _execute(server, f"GRANT CREATE ON DATABASE {name} TO overnight_owner")  # a template's own grants are not copied
-    _execute(server, f"GRANT TEMPORARY ON DATABASE {name} TO overnight_writer")
+    _execute(server, f"GRANT TEMPORARY ON DATABASE {name} TO overnight_writer, overnight_validate")
     yield embedded_url(server, database=name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 

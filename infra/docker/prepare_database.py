@@ -14,6 +14,7 @@ from domain.errors import OvernightError
 from infra.settings import SECRETS, load_settings
 from store.engine import parse_url
 from store.migrate import migrate
+from store.roles import HOUSE, STAGES, set_stage_passwords
 
 
 def main() -> int:
@@ -31,6 +32,8 @@ def main() -> int:
     for name in ("owner", "writer", "reader"):
         role = parse_url((SECRETS / f"{name}_url").read_text())
         set_password(admin, str(role.username), str(role.password))
+    # A worker derives them from the one URL that it is given, the owner's.
+    set_stage_passwords(url, secret=parse_url((SECRETS / "owner_url").read_text()).password)
     with admin.cursor() as cursor:  # the worker registers pipelines as the owner, and asks first whether the schema is right
         cursor.execute("GRANT SELECT ON public.schema_version TO overnight_owner")
     make_prefect_database(admin, (SECRETS / "prefect_password").read_text())
@@ -54,7 +57,7 @@ def make_prefect_database(admin: Connection, password: str) -> None:
         if cursor.fetchone() is None:
             cursor.execute("CREATE DATABASE prefect OWNER prefect")
         cursor.execute("REVOKE CONNECT ON DATABASE overnight FROM PUBLIC")
-        cursor.execute("GRANT CONNECT ON DATABASE overnight TO overnight_owner, overnight_writer, overnight_reader")
+        cursor.execute(f"GRANT CONNECT ON DATABASE overnight TO {', '.join((*HOUSE, STAGES))}")
     set_password(admin, "prefect", password)
 
 

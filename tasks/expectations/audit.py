@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.errors import DefinitionError, OvernightError
 from domain.words import Severity
-from store.engine import translate
+from store.engine import acting_role, translate
 from tasks.expectations.catches import Catch, marked_rows
 from tasks.expectations.findings import Finding
 from tasks.expectations.suite import Rule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _VIEW, _EMPTY = "audited", sql.Identifier("pg_temp", "empty")
 _OPTIONS = (
-    "-c role=overnight_writer -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s -c work_mem=256MB "
+    "-c role={role} -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s -c work_mem=256MB "
     "-c default_transaction_read_only=on"
 )
 _linted: set[tuple[object, ...]] = set()
@@ -127,7 +127,11 @@ def _session(url: sa.URL) -> Iterator[sa.Engine]:
         url.set(drivername="postgresql+psycopg"),
         poolclass=sa.StaticPool,
         isolation_level="AUTOCOMMIT",
-        connect_args={"options": _OPTIONS, "application_name": "overnight audit", "connect_timeout": 10},
+        connect_args={
+            "options": _OPTIONS.format(role=acting_role(url, "writer")),
+            "application_name": "overnight audit",
+            "connect_timeout": 10,
+        },
     )
     lost: list[OvernightError] = []
     sa.event.listen(database, "handle_error", _keep_losses(lost))

@@ -107,23 +107,40 @@ def test_a_batch_and_its_stage_name_the_image_that_made_them(
     assert {stage.detail.get("image") for stage in report.stages} == {image}
 
 
-AS_POSTGRES = """
-import json, os, psycopg2, sys
+AS_OTHERS = """
+import json, psycopg2, sys
 url = json.loads(sys.stdin.readline())["database_url"]
-psycopg2.connect(url).close()
-try:
-    psycopg2.connect(url.replace("overnight_writer", "postgres"))
-except psycopg2.OperationalError:
-    sys.exit(42)
+own = psycopg2.connect(url)
+for other in ("postgres", "overnight_writer", "overnight_publish"):
+    try:
+        psycopg2.connect(url.replace("overnight_score", other))
+        sys.exit(other)
+    except psycopg2.OperationalError:
+        pass
+for forbidden in (
+    "SET ROLE overnight_writer",
+    "SELECT overnight.publish(1, 'me', 'because')",
+    "UPDATE overnight.pointer SET batch = batch",
+    "INSERT INTO overnight_shops.landed SELECT * FROM overnight_shops.landed",
+    "INSERT INTO overnight.stage_run (run, stage) VALUES (1, 'publish')",
+):
+    try:
+        own.cursor().execute(forbidden)
+        sys.exit(forbidden)
+    except psycopg2.errors.InsufficientPrivilege:
+        own.rollback()
+sys.exit(42)
 """
 
 
-def test_a_stage_cannot_have_another_roles_session_though_the_embedded_server_trusts_everybody(
-    settings: Settings, image: str
+def test_a_stage_has_its_own_role_and_no_other_s_though_the_embedded_server_trusts_everybody(
+    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path]
 ) -> None:
-    with reach_database(settings) as route:
+    write_day(DAYS[0])
+    take(shops, settings, DAYS[0])
+    with reach_database(settings, Stage.SCORE) as route:
         asked = Work(
-            image=image, command=["python3", "-c", AS_POSTGRES], name=f"overnight-test-{random.random()}", labels={},
+            image=image, command=["python3", "-c", AS_OTHERS], name=f"overnight-test-{random.random()}", labels={},
             environment={}, secret=json.dumps({"database_url": route.url}).encode(), network=route.network, limits=Limits(),
             visible=route.visible,
         )  # fmt: skip
