@@ -7,10 +7,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from web import entities, morning, night
+from web import entities, judged, morning, night
 from web.edge import Answered, Edge, View
 from web.questions import RowsAsked, form_words, read_question
-from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer
+from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer, VerdictAnswer
 
 Name = Annotated[str, Path(max_length=60, description="a pipeline's name")]
 NightName = Annotated[str, Path(max_length=60, description="a night's name, such as 2013-02-04, or 'latest'")]
@@ -66,6 +66,13 @@ def get_key(request: Request, pipeline: Name, key: Key) -> Response:
 @router.get("/p/{pipeline}/models/{version}", response_model=ModelAnswer, summary="One model version's card")
 def get_model(request: Request, pipeline: Name, version: Number) -> Response:
     return edge_of(request).answer(request, lambda view: entities.model(view, version), pipeline=pipeline)
+
+
+@router.get(
+    "/p/{pipeline}/{interval}/verdict", response_model=VerdictAnswer, summary="What each rule said of one night, and before"
+)
+def get_verdict(request: Request, pipeline: Name, interval: NightName) -> Response:
+    return edge_of(request).answer(request, lambda view: judged.verdict(view, interval), pipeline=pipeline)
 
 
 @router.get("/p/{pipeline}/{interval}", response_model=NightAnswer, summary="One night: stages, verdict, rejects, lineage")

@@ -17,7 +17,7 @@ from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
-from web import api, charts, documentation, events, exports, health, metrics, pages, words
+from web import api, charts, documentation, events, exports, health, metrics, pages, pictures, words
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
@@ -87,11 +87,13 @@ def templates() -> Environment:
     filters: dict[str, Callable[..., object]] = {
         "count": words.count, "figure": words.figure, "share": words.share, "seconds": words.seconds, "clock": words.clock,
         "cell": words.cell, "mark": words.mark, "slug": words.slug, "night": words.night_words, "flat": words.flat,
-        "key_of": key_address,
+        "key_of": key_address, "plain": words.plain, "part": words.part, "thing": words.thing,
     }  # fmt: skip
     pages_.filters.update(filters)
     pages_.globals.update(
         trust_words=words.trust_words, is_number=words.is_number, quality_chart=charts.quality_chart, bar=charts.bar,
+        distribution=pictures.distribution, rule_history=pictures.history, drift_chart=pictures.drift, two_bars=pictures.two_bars,
+        rows_chart=charts.rows_chart,
         build=build_name(), stylesheet=f"/static/overnight.css?{build_name()}",
     )  # fmt: skip
     return pages_

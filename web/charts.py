@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup, escape
 
-from web.schemas import Figure
+from web.schemas import Figure, Night
 from web.words import figure, night_words
 
 WIDTH, HEIGHT = 720, 220
@@ -99,4 +100,29 @@ def bar(part: float, whole: float) -> Markup:
     return Markup(  # noqa: S704  # one number, formatted here
         f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="track" width="100" height="8"/><rect class="part" width="{width:.1f}" height="8"/></svg>'
+    )
+
+
+def rows_chart(nights: Sequence[Night]) -> Markup:
+    """Rows night by night as bars, the median of those published as a line; empty when no night has brought any."""
+    brought = [one for one in nights if one.rows is not None]
+    if len(brought) < 2:
+        return Markup("")
+    usual = median([one.rows or 0 for one in brought if one.published_at] or [0])
+    most = max([usual, *(one.rows or 0 for one in brought)]) or 1
+    step, high = WIDTH / len(nights), 74
+    parts = []
+    for place, one in enumerate(nights):
+        if one.rows is not None:
+            tall = max(1.0, one.rows / most * (high - 8))
+            says = f"{one.night}: {one.rows} rows, {one.state}"
+            parts.append(
+                f'<rect class="{"seen" if one.published_at or one.state == "learning" else "unseen"}" x="{place * step + 1:.1f}" '
+                f'y="{high - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}"><title>{escape(says)}</title></rect>'
+            )
+    line = f'<path class="dummy" d="M0 {high - usual / most * (high - 8):.1f}H{WIDTH}"/>' if usual else ""
+    title = f"Rows of {len(brought)} nights against the usual {usual:.0f}"
+    return Markup(  # noqa: S704  # every text in it went through escape
+        f'<svg class="chart rows" viewBox="0 0 {WIDTH} {high}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}{line}</svg>"
     )

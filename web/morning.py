@@ -17,6 +17,7 @@ from store.reads.pipelines import NightLine, Published, nights_between, publishe
 from store.reads.trust import PipelineStanding, check_nights, judge_night
 from web.edge import Answered, View
 from web.schemas import Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
+from web.trends import UNUSUAL, mark_nights, most_drifted, read_drift
 
 NIGHTS_SHOWN = 42
 MISSING_SHOWN = 14
@@ -76,12 +77,12 @@ def _newest_figure(view: View, one: PipelineStanding) -> Figure | None:
     if one.published is None:
         return None
     last = one.published.interval.start
-    first = _steps_back(one.pipeline, one.published.interval, steps=14).start
+    first = steps_back(one.pipeline, one.published.interval, steps=14).start
     figures = figures_of(one.pipeline, quality(view.connection, one.pipeline.name, first=first, last=last))
     return next((f for f in reversed(figures) if f.metric == one.pipeline.model.metric), None)
 
 
-def _steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interval:
+def steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interval:
     for _ in range(steps):
         before = pipeline.calendar.before(interval.start)
         if before is None:
@@ -163,18 +164,22 @@ def pipeline(view: View) -> Answered:
     made = tonights_models(view.connection, [(name, shown.start)] if (shown := shown_night(one)) else []).get(name, {})
     first, last, hidden = _strip(one, view.now)
     nights = describe_nights(view, one.pipeline, first=first, last=last) if first and last else []
+    drift = read_drift(view.connection, one.pipeline, first=first.start, last=last.start) if first and last else []
+    champions = [move_of(one.pipeline, line) for line in moves(view.connection, name)]
     figures: list[Figure] = []
     if one.published:
-        since = _steps_back(one.pipeline, one.published.interval, steps=180).start
+        since = steps_back(one.pipeline, one.published.interval, steps=180).start
         figures = figures_of(one.pipeline, quality(view.connection, name, first=since, last=one.published.interval.start))
     body = PipelineAnswer(
         summary=summarise(view, one, usual=usual_rows(view.connection, [name]).get(name), made=made),
-        nights=nights, nights_not_shown=hidden, metric=one.pipeline.model.metric, quality=figures,
-        champions=[move_of(one.pipeline, line) for line in moves(view.connection, name)],
+        nights=mark_nights(nights, figures=figures, drift=drift, moves=champions, metric=one.pipeline.model.metric),
+        nights_not_shown=hidden, metric=one.pipeline.model.metric, quality=figures, drift=drift, champions=champions,
         versions=[version_of(one.pipeline, line) for line in versions(view.connection, name)],
         trust=trust_of(one.trust),
     )  # fmt: skip
-    return Answered(body, [(one.trust, one.pipeline)], settled=not any(night.state == "running" for night in nights))
+    page = {"unusual": UNUSUAL, "drifted": most_drifted(drift), "drift_nights": list(dict.fromkeys(one.night for one in drift))}
+    settled = not any(night.state == "running" for night in nights)
+    return Answered(body, [(one.trust, one.pipeline)], settled=settled, page=page)
 
 
 def _strip(one: PipelineStanding, now: datetime) -> tuple[Interval | None, Interval | None, int]:
@@ -200,7 +205,7 @@ def _strip(one: PipelineStanding, now: datetime) -> tuple[Interval | None, Inter
         for _ in range(min(missing, MISSING_SHOWN)):
             last = calendar.after(last)
         hidden = max(0, missing - MISSING_SHOWN)
-    return _steps_back(one.pipeline, last, steps=NIGHTS_SHOWN - 1), last, hidden
+    return steps_back(one.pipeline, last, steps=NIGHTS_SHOWN - 1), last, hidden
 
 
 def figures_of(pipeline: Pipeline, lines: Sequence[Row]) -> list[Figure]:

@@ -1,6 +1,5 @@
 """Assembles one night: how it went, what validation said, what was set aside, and where its numbers come from."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from domain.interval import Interval
@@ -16,14 +15,17 @@ from store.reads.nights import (
     runs_of,
     stages_of,
     usual_rows,
-    verdict_on,
 )
 from store.reads.pipelines import Published, nights_between, published_between
 from store.reads.rows import OWN, Question, column_types, read_page
 from store.reads.trust import check_nights, judge_night, trust_night
+from store.reads.verdicts import drift_of
+from web.answers import DriftFigure, NightDiff
+from web.differences import read_diff
 from web.edge import Answered, View
-from web.morning import describe_night, figures_of, trust_of, version_of
-from web.schemas import Attempt, BatchLine, Lineage, NightAnswer, Publication, Reject, RejectedBy, Rule, Stage, Verdict
+from web.judged import judged_batch, verdict_of, worst_first
+from web.morning import describe_night, figures_of, label_of, trust_of, version_of
+from web.schemas import Attempt, BatchLine, Lineage, NightAnswer, Publication, Reject, RejectedBy, Stage
 
 ROWS_SHOWN = 12
 REJECTS_SHOWN = 20
@@ -45,20 +47,26 @@ def night(view: View, name: str) -> Answered:
     trust = trust_night(pipeline, interval, seen=predictions, standing=standing, now=view.now)
     runs = runs_of(view.connection, pipeline.name, start=start)
     landed = rows.batch if rows else line.input_batch if line else None
+    judged = judged_batch(pointers, line)
+    scored = line.prediction_batch if line and line.prediction_batch else predictions.batch if predictions else None
+    stages = [stage_of(one) for one in stages_of(view.connection, line.attempt.run)] if line else []
     body = NightAnswer(
         night=describe_night(view, pipeline, interval, line=line, published=pointers, standing=standing),
         usual_rows=usual_rows(view.connection, [pipeline.name]).get(pipeline.name),
         attempts=[_attempt(run) for run in runs],
-        stages=[stage_of(one) for one in stages_of(view.connection, line.attempt.run)] if line else [],
-        verdict=_verdict(view, line.input_batch if line and line.input_batch else landed),
+        stages=stages,
+        verdict=verdict_of(view.connection, judged),
+        diff=read_diff(pipeline, stages),
+        drift=_drift(view, scored),
         publications=[Publication.model_validate(one) for one in publications_of(view.connection, pipeline.name, start=start)],
         quality=_quality(view, interval),
         lineage=_lineage(view, pipeline, predictions, landed),
         trust=trust_of(trust),
-        **_rejects(view, line.input_batch if line and line.input_batch else landed),
+        **_rejects(view, judged),
         **_first_rows(view, predictions),
     )
-    return Answered(body, [(trust, pipeline)], settled=standing.state != "running")
+    page = {"rules": worst_first(body.verdict.rules) if body.verdict else [], "moved_most": _moved_most(body.diff)}
+    return Answered(body, [(trust, pipeline)], settled=standing.state != "running", page=page)
 
 
 def _attempt(run: Row) -> Attempt:
@@ -70,43 +78,19 @@ def stage_of(line: Row) -> Stage:
     return Stage.model_validate(line)
 
 
+def _drift(view: View, batch: int | None) -> list[DriftFigure]:
+    lines = drift_of(view.connection, batch) if batch else []
+    return [DriftFigure.model_validate({**one, "night": label_of(view.pipeline, one["interval_start"])}) for one in lines]
+
+
+def _moved_most(diff: NightDiff | None) -> int:
+    """The largest count of any range, which the bars of the page are drawn against."""
+    return max([0, *diff.before, *diff.after]) if diff else 0
+
+
 def _quality(view: View, interval: Interval) -> list[Any]:
     lines = quality(view.connection, view.pipeline.name, first=interval.start, last=interval.start)
     return figures_of(view.pipeline, lines)
-
-
-def _verdict(view: View, batch: int | None) -> Verdict | None:
-    line = verdict_on(view.connection, batch) if batch else None
-    if line is None:
-        return None
-    rules = [rule_of(result) for result in line["results"] if isinstance(result, dict)]
-    return Verdict(outcome=line["outcome"], reason=line["reason"], at=line["at"], rules=rules)
-
-
-def rule_of(result: Mapping[str, Any]) -> Rule:
-    """One rule's result as `domain.verdict.RuleResult` wrote it; of older forms, whatever can be read."""
-    passed = bool(result.get("success"))
-    columns = result.get("columns") or [result.get("column")]
-    return Rule(
-        rule=str(result.get("rule") or result.get("expectation") or "a rule"),
-        column=", ".join(str(column) for column in columns if column) or None,
-        state=str(result.get("state") or ("passed" if passed else "failed")),
-        passed=passed, severity=str(result.get("severity") or "critical"), found=_found(result),
-        examples=[_example(one) for one in (result.get("examples") or [])][:10], result=dict(result),
-    )  # fmt: skip
-
-
-def _found(result: Mapping[str, Any]) -> str:
-    said = result.get("error") or result.get("sentence")
-    if said:
-        return str(said)
-    return "" if result.get("unexpected_count") is None else f"{result['unexpected_count']} rows broke it"
-
-
-def _example(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {part}" for key, part in value.items())[:200]
-    return str(value)[:200]
 
 
 def _rejects(view: View, batch: int | None) -> dict[str, Any]:

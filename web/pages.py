@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from web import entities, morning, night
+from web import entities, judged, morning, night
 from web.api import Key, Name, NightName, Number, edge_of, rows_of
 from web.questions import OWN_WORDS, RowsAsked
 
@@ -61,6 +61,13 @@ def key_page(request: Request, pipeline: Name, key: Key) -> Response:
 @router.get("/p/{pipeline}/models/{version}")
 def model_page(request: Request, pipeline: Name, version: Number) -> Response:
     return edge_of(request).answer(request, lambda view: entities.model(view, version), pipeline=pipeline, template="model.html")
+
+
+@router.get("/p/{pipeline}/{interval}/verdict")
+def verdict_page(request: Request, pipeline: Name, interval: NightName) -> Response:
+    return edge_of(request).answer(
+        request, lambda view: judged.verdict(view, interval), pipeline=pipeline, template="verdict.html"
+    )
 
 
 @router.get("/p/{pipeline}/{interval}")

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+from web.answers import Answer as _Answer
+from web.answers import DriftFigure, Facet, JudgedRule, NightDiff, Rule
 
 
 class Span(_Answer):
@@ -60,6 +59,11 @@ class Night(_Answer):
     batch: int | None = Field(None, description="the prediction batch that readers see")
     model_version: int | None = None
     published_at: datetime | None = None
+    rows_change: float | None = Field(None, description="rows against the median of the published nights shown, as a share")
+    quality: float | None = Field(None, description="what its predictions turned out to be worth, in the pipeline's metric")
+    drift: float | None = Field(None, description="population stability index of what was predicted")
+    shifted: list[str] = Field(default=[], description="features that drifted past the limit, on enough rows to tell")
+    champion: int | None = Field(None, description="the version that became champion with this night")
 
 
 class Summary(_Answer):
@@ -118,6 +122,7 @@ class PipelineAnswer(_Answer):
     nights_not_shown: int = Field(description="nights that are due, missing, and after those shown")
     metric: str
     quality: list[Figure]
+    drift: list[DriftFigure] = Field(description="of the nights shown, oldest first")
     champions: list[Move]
     versions: list[Version]
     trust: Trust
@@ -146,24 +151,23 @@ class Attempt(_Answer):
     seconds: float | None
 
 
-class Rule(_Answer):
-    """One expectation's result, whatever its kind."""
-
-    rule: str
-    column: str | None
-    state: str = Field(description="passed, rejects (within its limit, the rows set aside), failed, or error (not judged)")
-    passed: bool
-    severity: str
-    found: str = Field(description="what was found, in a few words")
-    examples: list[str]
-    result: dict[str, Any]
-
-
 class Verdict(_Answer):
     outcome: str
     reason: str
     at: datetime
     rules: list[Rule]
+
+
+class VerdictAnswer(_Answer):
+    """The whole verdict on one night; the rules that want to be read come first."""
+
+    night: Night
+    batch: int | None = Field(description="the input batch that was judged")
+    outcome: str | None
+    reason: str
+    at: datetime | None
+    rules: list[JudgedRule]
+    trust: Trust
 
 
 class RejectedBy(_Answer):
@@ -228,6 +232,9 @@ class RowsAnswer(_Answer):
     columns: dict[str, str] = Field(description="the columns shown, with their types")
     total: int = Field(description="rows of the whole batch, by the ledger")
     rows: list[dict[str, Any]]
+    facets: list[Facet] = Field(
+        default=[], description="asked for with facets=yes: the most frequent values among rows that match"
+    )
     next: str | None = Field(description="the address of the next page")
     trust: Trust
 
@@ -243,6 +250,10 @@ class NightAnswer(_Answer):
     columns: dict[str, str]
     rows: list[dict[str, Any]] = Field(description="the first predictions")
     lineage: Lineage
+    diff: NightDiff | None = Field(
+        description="against the last published night; null before there was one, or nothing to compare"
+    )
+    drift: list[DriftFigure] = Field(description="of what this night has scored, the predictions' own first")
     publications: list[Publication] = Field(description="every move of this night's pointers, newest first")
     quality: list[Figure]
     trust: Trust

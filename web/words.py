@@ -68,9 +68,9 @@ def figure(number: float | None, digits: int = 3) -> str:
     return f"{number:.{digits}f}".replace("-0." + "0" * digits, "0." + "0" * digits)
 
 
-def share(part: float | None) -> str:
+def share(part: float | None, digits: int = 1) -> str:
     """A signed share: `+1.2 %`."""
-    return "" if part is None else f"{part * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return "" if part is None else f"{part * 100:+.{digits}f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(span: float | None) -> str:
@@ -122,3 +122,32 @@ def mark(state: str) -> str:
 
 def slug(state: str) -> str:
     return state.replace(" ", "-")
+
+
+def plain(number: float) -> str:
+    """A figure of any size as people write it: 926, 26 398, 0.9838, 1.2e+12."""
+    if isinstance(number, int) or (number == round(number) and abs(number) < 1e9):
+        return count(number)
+    return f"{number:.4g}" if abs(number) < 10_000 or abs(number) >= 1e9 else count(number)
+
+
+def part(value: float | None) -> str:
+    """An unsigned share: `1.6 %`, `under 0.1 %`."""
+    if value is None:
+        return NONE
+    if 0 < value < 0.001:
+        return "under 0.1 %"
+    return f"{value * 100:.1f}".removesuffix(".0") + " %"
+
+
+def thing(value: Any) -> str:
+    """What a rule has measured, of whatever kind."""
+    if isinstance(value, bool) or value is None:
+        return cell(value)
+    if isinstance(value, int | float):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {thing(one)}" for name, one in value.items())[:200]
+    if isinstance(value, list):
+        return ", ".join(thing(one) for one in value[:12])[:200]
+    return cell(value)
