@@ -56,10 +56,10 @@ def night_words(label: str) -> str:
 
 
 def count(number: float | None) -> str:
-    """Thousands with a thin space, as both English and continental readers read them."""
+    """Thousands with a thin space, as both English and continental readers read them; no line breaks there."""
     if number is None:
         return NONE
-    return f"{number:,.0f}".replace(",", "\u2009")
+    return f"{number:,.0f}".replace(",", "\u202f")
 
 
 def figure(number: float | None, digits: int = 3) -> str:
