@@ -15,8 +15,8 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ColumnShape:
-    """One column on one night. `numbers` are min, max, mean and standard deviation; `categories` are there when few;
-    `shape` is the pattern that every text of the column meets, if a simple one does."""
+    """One column on one night. `numbers` are min, max, mean and standard deviation; `categories` are there when few, with
+    their `shares`; `shape` is the pattern that every text of the column meets, if a simple one does."""
 
     filled: float
     different: int
@@ -24,17 +24,20 @@ class ColumnShape:
     lengths: tuple[int, int] | None = None
     categories: frozenset[str] | None = None
     shape: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NightShape:
     """One night: its rows, its columns, and figures about pairs of them: `correlations`, and `per_value`, how many
-    different values of the second there are for one of the first."""
+    different values of the second there are for one of the first. Nights of the same `kind` can be compared: those of one
+    weekday, at one time of day."""
 
     rows: int
     columns: Mapping[str, ColumnShape]
     correlations: Mapping[tuple[str, str], float] = field(default_factory=dict)
     per_value: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

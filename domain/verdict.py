@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from domain.words import Outcome, Severity
 
-RuleState = Literal["passed", "rejects", "failed", "error"]
+RuleState = Literal["passed", "rejects", "failed", "error", "not judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,10 @@ class RuleResult:
     """What one rule said of a batch, as the ledger keeps it and as people read it.
 
     `state`: `passed`; `rejects` (rows failed, within the rule's limit, and were set aside); `failed`; `error` (it could
-    not be judged, which is never the same as passed). Percents are of the rows that the rule looked at. `picture` is how
-    the rule's column was distributed before anything was set aside (`tasks.pictures`); empty where there is none.
+    not be judged, which is never the same as passed); `not judged` (it compares with earlier nights, and there are too few;
+    it holds nothing). `says` is what the rule asks, in a sentence. Percents are of the rows that the rule looked at.
+    `picture` is how the rule's column was distributed before anything was set aside (`tasks.pictures`); empty where there
+    is none.
     """
 
     rule: str
@@ -35,10 +37,11 @@ class RuleResult:
     notes: str = ""
     line: Mapping[str, Any] = field(default_factory=dict)
     picture: Mapping[str, Any] = field(default_factory=dict)
+    says: str = ""
 
     @property
     def success(self) -> bool:
-        return self.state in ("passed", "rejects")
+        return self.state in ("passed", "rejects", "not judged")
 
     @property
     def holds(self) -> bool:
@@ -79,7 +82,9 @@ def decide_outcome(results: Sequence[RuleResult], tally: Tally, *, at_most: floa
         share = percent(tally.rejected / tally.read)
         said = f"{tally.rejected:,} of {_count(tally.read, 'row')} set aside ({share}, limit {percent(at_most)})"
         return Outcome.PASSED_WITH_REJECTS, said + shown
-    return Outcome.PASSED, f"{_count(tally.landed, 'row')} passed {_count(len(results), 'rule')}{shown}"
+    waiting = sum(result.state == "not judged" for result in results)
+    left = f", {waiting} not judged yet" if waiting else ""
+    return Outcome.PASSED, f"{_count(tally.landed, 'row')} passed {_count(len(results) - waiting, 'rule')}{left}{shown}"
 
 
 def _empty(tally: Tally) -> list[str]:

@@ -90,6 +90,7 @@ quality = Table(
     _column("dummy", DOUBLE_PRECISION), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
 )  # fmt: skip
 profile = Table("profile", metadata, Column("model", BigInteger, primary_key=True), _column("document", JSONB), _moment("at"))
+figures = Table("figures", metadata, _id(), _column("batch", BigInteger), _column("document", JSONB), _moment("at"))
 drift = Table(
     "drift", metadata, _id(), _column("pipeline"), _moment("interval_start"), _column("batch", BigInteger),
     _column("model", BigInteger), _column("kind"), _column("feature"), _column("psi", DOUBLE_PRECISION),

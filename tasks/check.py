@@ -20,6 +20,7 @@ from infra.postgres import database_url
 from infra.settings import Settings
 from store.batches import Batch
 from store.engine import driver_cursor, parse_url, translated_errors
+from store.figures import measure_batch
 from store.pipelines import MORE, POSTGRES_TYPES
 from tasks.expectations.audit import Audited, judge_here
 from tasks.expectations.rejects import set_aside
@@ -27,6 +28,7 @@ from tasks.expectations.sentences import failure_of
 from tasks.expectations.suite import read_suite
 from tasks.ingest.load import Loaded, load_files
 from tasks.ingest.take import take_source
+from tasks.usual import add_history
 from tasks.validate import results_of, shares_of
 
 if TYPE_CHECKING:
@@ -97,7 +99,12 @@ def check(definition: Definition, interval: Interval, settings: Settings) -> Che
                 reasons={catch.rule.number: failure_of(catch.rule) for catch in found.catches},
                 found={finding.rule.number: finding.unexpected or 0 for finding in found.findings},
             )  # fmt: skip
-    results = results_of(found, mostly=mostly, moved=True)
+            results = results_of(found, mostly=mostly, moved=True)
+            if loaded.rows > caught:
+                figures = measure_batch(
+                    connection, at="pg_temp", table="landed_0", rows=loaded.rows - caught, columns=columns, key=pipeline.key
+                )
+                results = add_history(connection, pipeline, interval, rules, results=results, figures=figures)
     tally = Tally(landed=loaded.rows - caught, unreadable=loaded.rejected, caught=caught)
     outcome, reason = decide_outcome(results, tally, at_most=pipeline.rejects.at_most)
     return Checked(

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
+from domain.nearness import suggest_nearness
 from domain.pipeline import Pipeline
 from domain.suggestion import ColumnShape, NightShape, Suggestion, suggest_rules
 from domain.words import BatchKind
@@ -56,7 +59,7 @@ def suggest_from(connection: sa.Connection, pipeline: Pipeline, tables: Sequence
     ]  # fmt: skip
     zone = str(pipeline.interval.timezone)
     hours = [_hours(connection, tables, name, zone=zone) for name in inside]
-    return suggest_rules(shapes, moments=inside) + [hour for hour in hours if hour]
+    return suggest_rules(shapes, moments=inside) + [hour for hour in hours if hour] + suggest_nearness(shapes)
 
 
 def as_yaml(found: Sequence[Suggestion], *, derived_from: str) -> str:
@@ -79,7 +82,10 @@ def _night(connection: sa.Connection, pipeline: Pipeline, at: NightTable) -> Nig
     pairs = [(one, other) for place, one in enumerate(numbers) for other in numbers[place + 1 :]]
     texts = [name for name, kind in kept.items() if kind == "text" and 2 <= columns[name].different <= rows / 5]
     tied = [(one, other) for one in texts for other in kept if other != one and not pipeline.columns[other].key]
-    return NightShape(rows, columns, _pairs(connection, table, pairs, _correlation), _pairs(connection, table, tied, _per_value))
+    kind = _kind(at.start, pipeline.interval.timezone)
+    return NightShape(
+        rows, columns, _pairs(connection, table, pairs, _correlation), _pairs(connection, table, tied, _per_value), kind
+    )
 
 
 def _column(connection: sa.Connection, table: Any, name: str, kind: str, rows: int) -> ColumnShape:
@@ -95,12 +101,24 @@ def _column(connection: sa.Connection, table: Any, name: str, kind: str, rows: i
     least, most = connection.execute(sa.select(sa.func.min(size), sa.func.max(size))).one()
     if least is None:
         return ColumnShape(share, different)
-    few = different <= _FEW
-    values = frozenset(connection.scalars(sa.select(sa.distinct(column)).where(column.is_not(None)))) if few else None
+    counts = _counts(connection, column) if different <= _FEW else {}
+    shares = {value: count / filled for value, count in counts.items()}
+    values = frozenset(counts) if counts else None
     meets = [sa.func.bool_and(column.regexp_match(f"^{pattern}+$")) for pattern in _PATTERNS]
     said = connection.execute(sa.select(*meets)).one()
     shape = next((pattern for pattern, met in zip(_PATTERNS, said, strict=True) if met), "")
-    return ColumnShape(share, different, lengths=(least, most), categories=values, shape=shape)
+    return ColumnShape(share, different, lengths=(least, most), categories=values, shape=shape, shares=shares)
+
+
+def _counts(connection: sa.Connection, column: Any) -> dict[str, int]:
+    counted = sa.select(column, sa.func.count()).where(column.is_not(None)).group_by(column)
+    return {value: count for value, count in connection.execute(counted)}  # noqa: C416  # lines of two are no pairs to mypy
+
+
+def _kind(start: str, zone: ZoneInfo) -> str:
+    """Which nights a night is comparable with: those of its weekday, at its time of day; `start` as Postgres reads it."""
+    moment = datetime.fromisoformat(start)
+    return (moment.astimezone(zone) if moment.tzinfo else moment).strftime("%w %H:%M")
 
 
 def _correlation(table: Any, one: str, other: str) -> Any:

@@ -14,14 +14,17 @@ from domain.words import BatchState, Outcome, Severity, Stage, StageState
 from store.actions import is_released
 from store.batches import Batch, count_batch, load_batch, newest_verdict, record_verdict, seal_batch, take_batch
 from store.engine import transaction
+from store.figures import measure_batch, record_figures
 from store.runs import load_run, point_run
 from tasks.context import Night
 from tasks.expectations.audit import Audited, Findings, judge
+from tasks.expectations.claims import claim_of
 from tasks.expectations.findings import Finding
 from tasks.expectations.rejects import set_aside
 from tasks.expectations.sentences import failure_of, limit_of, row_sentence, sealed_sentence, table_sentence
 from tasks.expectations.suite import Rule, read_suite
 from tasks.pictures import add_pictures, picture_columns
+from tasks.usual import add_history
 
 
 def validate(night: Night) -> StageReport:
@@ -43,7 +46,10 @@ def validate(night: Night) -> StageReport:
     with transaction(night.engine) as connection:
         point_run(connection, night.run.id, input_batch=batch.id)
         moved = 0 if sealed else _set_aside(connection, batch, found)
-        results = add_pictures(results_of(found, mostly=mostly, moved=not sealed), pictures)
+        results = results_of(found, mostly=mostly, moved=not sealed)
+        if batch.rows > moved:
+            results = _beside_earlier_nights(connection, night, batch, rules, results=results, left=batch.rows - moved)
+        results = add_pictures(results, pictures)
         tally = Tally(landed=batch.rows - moved, unreadable=batch.rejected, caught=moved)
         outcome, reason = decide_outcome(results, tally, at_most=_budget(night, connection, batch))
         if not sealed:
@@ -68,11 +74,16 @@ def shares_of(rules: tuple[Rule, ...], *, at_most: float) -> dict[int, float]:
     critical ones, whose rows are set aside, and every row for the others."""
     from tasks.expectations.engine import is_row_level
 
-    return {
-        rule.number: rule.mostly if rule.mostly is not None else 1 - at_most if rule.severity is Severity.CRITICAL else 1.0
-        for rule in rules
-        if is_row_level(rule)
-    }
+    return {rule.number: _share_of(rule, at_most=at_most) for rule in rules if is_row_level(rule)}
+
+
+def _share_of(rule: Rule, *, at_most: float) -> float:
+    """A rule that counts its rows is held to no share: its count is looked at when it is known."""
+    if rule.most_rows is not None:
+        return 0.0
+    if rule.mostly is not None:
+        return rule.mostly
+    return 1 - at_most if rule.severity is Severity.CRITICAL else 1.0
 
 
 def judge_batch(night: Night, batch: Batch, rules: tuple[Rule, ...], *, mostly: dict[int, float]) -> Findings:
@@ -89,6 +100,17 @@ def _pictures(night: Night, batch: Batch, rules: tuple[Rule, ...]) -> dict[str, 
     about = {name for rule in rules for name in rule.columns if name not in night.pipeline.key}
     columns = {name: column.type for name, column in night.pipeline.columns.items() if name in about}
     return picture_columns(night.engine, batch, columns)
+
+
+def _beside_earlier_nights(
+    connection: sa.Connection, night: Night, batch: Batch, rules: tuple[Rule, ...], *, results: list[RuleResult], left: int
+) -> list[RuleResult]:
+    """Takes the figures of the rows that are left, keeps them for later nights, and judges the rules about earlier ones."""
+    pipeline = night.pipeline
+    columns = {name: column.type for name, column in pipeline.columns.items()}
+    figures = measure_batch(connection, at=batch.schema, table=batch.table, rows=left, columns=columns, key=pipeline.key)
+    record_figures(connection, batch.id, figures)
+    return add_history(connection, pipeline, night.interval, rules, results=results, figures=figures)
 
 
 def _set_aside(connection: sa.Connection, batch: Batch, found: Findings) -> int:
@@ -114,20 +136,20 @@ def _result(finding: Finding, *, share: float | None, found: Findings, moved: bo
         level="table" if share is None else "row", state=state, sentence=sentence, limit=limit_of(rule, mostly=share),
         unexpected_count=unexpected, unexpected_percent=_percent(unexpected, judged), judged_count=finding.judged,
         observed=finding.observed, examples=found.examples.get(rule.number, ()), error=finding.error, notes=rule.notes,
-        line=rule.written,
+        line=rule.written, says=claim_of(rule),
     )  # fmt: skip
 
 
 def _judgement(finding: Finding, *, share: float | None, stays: bool) -> tuple[RuleState, str]:
     rule = finding.rule
     if finding.error:
-        return "error", f"{rule.name} could not be judged: {finding.error}"
+        return "error", f"whether {claim_of(rule)}, could not be judged: {finding.error}"
     if share is None:
         return "passed" if finding.success else "failed", table_sentence(rule, observed=finding.observed)
     sentence = row_sentence(rule, unexpected=finding.unexpected or 0, judged=finding.judged or 0, mostly=share)
     if not finding.unexpected:
         return "passed", sentence
-    if not finding.success:
+    if not finding.success or (rule.most_rows is not None and finding.unexpected > rule.most_rows):
         return "failed", sentence
     if stays:
         return "failed", sealed_sentence(rule, unexpected=finding.unexpected, judged=finding.judged or 0, mostly=share)

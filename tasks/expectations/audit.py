@@ -54,7 +54,7 @@ class Findings:
 def judge(
     url: sa.URL, audited: Audited, rules: Sequence[Rule], *, mostly: Mapping[int, float], set_aside: bool = True
 ) -> Findings:
-    """Judges every rule in Postgres; nothing is written, and no rows but the examples are read.
+    """Judges every rule in Postgres but those about earlier nights; nothing is written, and no rows but the examples are read.
 
     Row-level rules see the whole table. When a critical one of them catches rows that are to be `set_aside`, the rules
     about the whole table judge what is left. Raises DefinitionError for a rule that Postgres or Great Expectations
@@ -72,6 +72,7 @@ def judge_here(
     """The same in a session of the caller's, in which the table may be a temporary one. The session ends with the reader."""
     from tasks.expectations import engine
 
+    rules = [rule for rule in rules if not rule.is_about_history]
     by_row = [rule for rule in rules if engine.is_row_level(rule)]
     whole = [rule for rule in rules if not engine.is_row_level(rule)]
     database = reader.database
@@ -95,7 +96,7 @@ def lint(url: sa.URL, audited: Audited, rules: Sequence[Rule]) -> None:
     from tasks.expectations.engine import Reader
 
     with _session(url) as database:
-        _lint(Reader(database), audited, rules)
+        _lint(Reader(database), audited, [rule for rule in rules if not rule.is_about_history])
 
 
 def _lint(reader: "Reader", audited: Audited, rules: Sequence[Rule]) -> None:

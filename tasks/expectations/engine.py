@@ -48,7 +48,7 @@ _PARAMETERS_OF_SQL = ("sql",)
 
 def is_row_level(rule: Rule) -> bool:
     """Whether the rule is about single rows, which can be set aside."""
-    return getattr(_class_of(rule), "map_metric", None) is not None
+    return not rule.is_about_history and getattr(_class_of(rule), "map_metric", None) is not None
 
 
 # Which expectations there are ----------------------------------------------------------------------------------------------
@@ -82,8 +82,9 @@ def check(rule: Rule) -> None:
         raise DefinitionError(f"{rule.expectation}: {message}{hint}", where=rule.where, hint="overnight check") from None
     except (ValueError, TypeError) as error:
         raise DefinitionError(f"{rule.expectation}: {first_line(error)}", where=rule.where, hint="overnight check") from None
-    if rule.mostly is not None and "mostly" not in (argument_names(rule.expectation) or ()):
-        raise DefinitionError(f"{rule.expectation} judges the whole table and takes no 'mostly'", where=rule.where)
+    if "mostly" not in (argument_names(rule.expectation) or ()):
+        for key in {"mostly", "at_most"} & set(rule.written):
+            raise DefinitionError(f"{rule.expectation} judges the whole table and takes no {key!r}", where=rule.where)
     if rule.expectation in _UNIQUE and "row_condition" in rule.arguments:
         raise DefinitionError(f"{rule.expectation} takes no row_condition here", where=rule.where)
 

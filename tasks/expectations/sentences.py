@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.verdict import percent
+from tasks.expectations.claims import claim_of
+from tasks.expectations.patterns import pattern_in_words
 from tasks.expectations.suite import Rule
+from tasks.expectations.words import listed
 
 _ROW = {
     "column_values_to_not_be_null": "{column} is null",
     "column_values_to_be_null": "{column} is not null",
     "column_values_to_be_in_set": "{column} is none of {value_set}",
     "column_values_to_not_be_in_set": "{column} is one of {value_set}",
-    "column_values_to_match_regex": "{column} does not match {regex}",
-    "column_values_to_not_match_regex": "{column} matches {regex}",
+    "column_values_to_match_regex": "{column} is not {regex}",
+    "column_values_to_not_match_regex": "{column} is {regex}",
     "column_value_lengths_to_equal": "{column} is not {value} characters long",
     "column_values_to_be_unique": "{column} is not unique",
     "compound_columns_to_be_unique": "{columns} together are not unique",
@@ -42,7 +45,10 @@ def failure_of(rule: Rule) -> str:
     known = _ROW.get(rule.expectation)
     if known is None and bounds and rule.columns:
         return f"{_subject(rule)} is {'outside' if ' to ' in bounds else 'not'} {bounds}"
-    words = {key: _listed(value) for key, value in rule.arguments.items()}
+    words = {key: listed(value) for key, value in rule.arguments.items()}
+    if "regex" in words:
+        told = pattern_in_words(words["regex"])
+        words["regex"] = f"like {told}" if told == words["regex"] else told
     return (known or f"fails {rule.name}").format(**{**words, "columns": " and ".join(rule.columns)})
 
 
@@ -51,20 +57,24 @@ def _subject(rule: Rule) -> str:
 
 
 def limit_of(rule: Rule, *, mostly: float | None) -> str:
-    """What the rule allows, as it stands in a sentence: `2%`, `1 to 5`, `at least 700`."""
+    """What the rule allows, as it stands in a sentence: `2%`, `5 rows`, `1 to 5`, `at least 700`."""
+    if rule.most_rows is not None:
+        return f"{rule.most_rows:,} row" + ("" if rule.most_rows == 1 else "s")
     if mostly is not None:
         return percent(round(1 - mostly, 12))
     return _bounds(rule.arguments) or ""
 
 
 def row_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) -> str:
-    """`7.2% of carrier is null, limit 2%`; about rows where the rule names no single column."""
+    """`7.2% of carrier is null, limit 2%`; about rows where the rule names no single column. What the rule asks, where all
+    rows meet it."""
     if unexpected == 0:
-        return f"every row passes {rule.name}"
+        return claim_of(rule)
     share, failure = percent(unexpected / judged if judged else 1.0), failure_of(rule)
     single = rule.columns[0] if len(rule.columns) == 1 else ""
     subject = f"of {failure}" if single and failure.startswith(single) else f"of rows: {failure}"
-    return f"{share} {subject}, limit {limit_of(rule, mostly=mostly)}"
+    counted = "" if rule.most_rows is None else f" ({unexpected:,} row{'' if unexpected == 1 else 's'})"
+    return f"{share} {subject}{counted}, limit {limit_of(rule, mostly=mostly)}"
 
 
 def sealed_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) -> str:
@@ -75,14 +85,14 @@ def sealed_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) 
 
 def table_sentence(rule: Rule, *, observed: Any) -> str:
     """`the mean of distance is 812.3, limit 900 to 1,200`."""
-    words = {"column": ", ".join(rule.columns), "name": rule.name, "observed": _listed(observed)}
+    words = {"column": ", ".join(rule.columns), "name": rule.name, "observed": listed(observed)}
     limit = limit_of(rule, mostly=None)
     said = _TABLE.get(rule.expectation, "{name}: {observed}" if observed is not None else "{name}").format(**words)
     return f"{said}, limit {limit}" if limit else f"{said}, as against {_wanted(rule)}"
 
 
 def _wanted(rule: Rule) -> str:
-    pairs = [f"{key} {_listed(value)}" for key, value in rule.arguments.items() if key not in ("column", "row_condition")]
+    pairs = [f"{key} {listed(value)}" for key, value in rule.arguments.items() if key not in ("column", "row_condition")]
     return ", ".join(pairs) or "what the rule asks"
 
 
@@ -91,19 +101,7 @@ def _bounds(arguments: Mapping[str, Any]) -> str:
     above = "more than " if arguments.get("strict_min") else "at least "
     below = "less than " if arguments.get("strict_max") else "at most "
     if low is not None and high is not None:
-        return f"{_listed(low)} to {_listed(high)}"
+        return f"{listed(low)} to {listed(high)}"
     if low is not None:
-        return above + _listed(low)
-    return below + _listed(high) if high is not None else ""
-
-
-def _listed(value: Any) -> str:
-    """A value as people write it; long lists are cut."""
-    if isinstance(value, list | tuple):
-        texts = [_listed(one) for one in value[:8]]
-        return ", ".join(texts) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_listed(one)}" for key, one in value.items())
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}".removesuffix(".0")
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return above + listed(low)
+    return below + listed(high) if high is not None else ""

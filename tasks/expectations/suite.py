@@ -13,16 +13,18 @@ from domain.errors import DefinitionError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.words import Severity
+from tasks.expectations import history
 
 _PARAMETER = re.compile(r"\{([a-z]+\.[a-z_]+)(?::([^{}]*))?\}")  # dotted: a regular expression's {2,3} is no parameter
 _COLUMN_KEYS = ("column", "column_A", "column_B")
 _BOUNDS = ("min_value", "max_value", "value", "value_set")
-OWN_KEYS = frozenset({"expect", "name", "severity", "notes"})
+OWN_KEYS = frozenset({"expect", "name", "severity", "notes", "at_most"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the suite. `mostly` is the share of rows that must hold; None where the line says nothing.
+    """One line of the suite. `mostly` is the share of rows that must hold, None where the line says nothing; `most_rows` how
+    many rows may fail, where the line counts them.
 
     `name` is what rejects and pages call it: the expectation and its columns, or the line's own `name`.
     """
@@ -37,6 +39,12 @@ class Rule:
     notes: str = ""
     where: str = ""
     written: Mapping[str, Any] = field(default_factory=dict)
+    most_rows: int | None = None
+
+    @property
+    def is_about_history(self) -> bool:
+        """Whether it compares the night with earlier ones; such a rule is judged from recorded figures."""
+        return self.expectation in history.EXPECTATIONS
 
     @property
     def type(self) -> str:
@@ -57,7 +65,8 @@ def read_suite(definition: Definition, interval: Interval) -> tuple[Rule, ...]:
         names[rule.name] = names.get(rule.name, 0) + 1
         if names[rule.name] > 1:
             rule = replace(rule, name=f"{rule.name} {names[rule.name]}")
-        engine.check(rule)
+        if not rule.is_about_history:
+            engine.check(rule)
         rules.append(rule)
     return tuple(rules)
 
@@ -90,9 +99,9 @@ def _read_line(number: int, line: Mapping[str, Any], pipeline: Pipeline, *, para
     from tasks.expectations import engine
 
     expectation = str(line["expect"]).removeprefix("expect_")
-    known = engine.argument_names(expectation)
+    known = history.EXPECTATIONS.get(expectation) or engine.argument_names(expectation)
     if known is None:
-        near = nearest(expectation, engine.expectation_names())
+        near = nearest(expectation, {*engine.expectation_names(), *history.EXPECTATIONS})
         raise where.refuse(f"there is no expectation {expectation!r}{near}")
     for key in line:
         if key not in known and key not in OWN_KEYS:
@@ -106,8 +115,11 @@ def _read_line(number: int, line: Mapping[str, Any], pipeline: Pipeline, *, para
     arguments = {
         key: _argument(key, value, pipeline, columns=[c for _, c in columns], parameters=parameters, where=where)
         for key, value in line.items()
-        if key not in OWN_KEYS and key != "mostly"
+        if key not in OWN_KEYS and key not in ("mostly", "within")
     }
+    if expectation in history.EXPECTATIONS:
+        arguments = _history_arguments(expectation, arguments, line, pipeline, where=where)
+    mostly, most_rows = _budget(line, where)
     names = tuple(dict.fromkeys(column for _, column in columns))
     return Rule(
         number=number,
@@ -115,11 +127,12 @@ def _read_line(number: int, line: Mapping[str, Any], pipeline: Pipeline, *, para
         expectation=expectation,
         arguments=arguments,
         severity=Severity(line.get("severity", "critical")),
-        mostly=_share(line["mostly"], where) if "mostly" in line else None,
+        mostly=mostly,
         columns=names,
         notes=str(line.get("notes", "")),
         where=where(),
         written={key: _plain(value) for key, value in line.items()},
+        most_rows=most_rows,
     )
 
 
@@ -134,15 +147,46 @@ def _columns_of(line: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found + [("column_list", str(column)) for column in (several if isinstance(several, list) else [several])]
 
 
-def _share(value: Any, where: _Where) -> float:
+def _budget(line: Mapping[str, Any], where: _Where) -> tuple[float | None, int | None]:
+    """How many rows may fail: `mostly: 98%` and `at_most: 2%` say the same; `at_most: 5` counts rows."""
+    if "mostly" in line and "at_most" in line:
+        raise where.refuse("mostly and at_most both say how many rows may fail; leave one of them out", "at_most")
+    if "at_most" not in line:
+        return (_share(line["mostly"], where) if "mostly" in line else None), None
+    value = line["at_most"]
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return None, value
+    return round(1 - _share(value, where, key="at_most"), 12), None
+
+
+def _share(value: Any, where: _Where, key: str = "mostly") -> float:
     text = str(value).strip()
     try:
         share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise where.refuse(f"mostly: {value!r} is no share between 0 and 1", "mostly")
+        raise where.refuse(f"{key}: {value!r} is no share between 0 and 1", key)
     return share
+
+
+def _history_arguments(
+    expectation: str, arguments: dict[str, Any], line: Mapping[str, Any], pipeline: Pipeline, *, where: _Where
+) -> dict[str, Any]:
+    """The arguments with what an expectation about earlier nights takes for granted."""
+    if "within" not in line:
+        raise where.refuse(f"{expectation} needs 'within', how far the night may be from the usual, such as within: 40%")
+    filled = {"nights": history.NIGHTS, "same_weekday": True, **arguments, "within": _share(line["within"], where, key="within")}
+    if not isinstance(filled["nights"], int) or isinstance(filled["nights"], bool) or filled["nights"] < history.LEAST:
+        raise where.refuse(f"nights: {filled['nights']!r} is no number of nights, {history.LEAST} at least", "nights")
+    if not isinstance(filled["same_weekday"], bool):
+        raise where.refuse(f"same_weekday: {filled['same_weekday']!r} is neither true nor false", "same_weekday")
+    column = line.get("column")
+    if "column" in history.EXPECTATIONS[expectation] and column is None:
+        raise where.refuse(f"{expectation} needs 'column'")
+    if column is not None and not history.can_judge(expectation, pipeline.columns[column].type):
+        raise where.refuse(f"{expectation} cannot judge {column!r}, which is {pipeline.columns[column].type}", "column")
+    return filled
 
 
 def parameters_of(pipeline: Pipeline, interval: Interval) -> dict[str, Any]:

@@ -149,6 +149,28 @@ def test_a_rule_past_its_own_limit_holds_the_night_in_one_sentence(judge: Callab
     assert night.batch.rows + night.batch.rejected == 1000
 
 
+@pytest.mark.parametrize(
+    ("budget", "bad", "outcome", "reason"),
+    [
+        ("at_most: 1%", 9, Outcome.PASSED_WITH_REJECTS, "9 of 1,000 rows set aside (0.9%, limit 10%)"),
+        ("at_most: 1%", 11, Outcome.HELD, "held: 1.1% of region is null, limit 1%"),
+        ("at_most: 5", 5, Outcome.PASSED_WITH_REJECTS, "5 of 1,000 rows set aside (0.5%, limit 10%)"),
+        ("at_most: 5", 6, Outcome.HELD, "held: 0.6% of region is null (6 rows), limit 5 rows"),
+        ("at_most: 0", 1, Outcome.HELD, "held: 0.1% of region is null (1 row), limit 0 rows"),
+    ],
+)
+def test_a_rule_may_have_a_budget_of_its_own_as_a_share_or_as_a_count(
+    judge: Callable[..., Judged], budget: str, bad: int, outcome: Outcome, reason: str
+) -> None:
+    night = judge(
+        f"- {{expect: column_values_to_not_be_null, column: region, {budget}}}",
+        rows=1000, spoil=f"UPDATE {{landed}} SET region = NULL WHERE shop <= 's{bad:04d}'",
+    )  # fmt: skip
+    assert night.verdict is not None
+    assert night.verdict[:2] == (outcome, reason)
+    assert night.batch.rejected == bad
+
+
 def test_ingest_and_rules_share_one_budget(judge: Callable[..., Judged]) -> None:
     night = judge(unreadable=7, rows=93, spoil="UPDATE {landed} SET stock = -5 WHERE shop <= 's0004'")
     assert night.verdict is not None
