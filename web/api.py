@@ -7,9 +7,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from store.reads.facets import MOST_ROWS
 from web import entities, judged, morning, night
 from web.edge import Answered, Edge, View
-from web.questions import RowsAsked, form_words, read_question
+from web.questions import RowsAsked, facet_words, form_words, read_question
 from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer, VerdictAnswer
 
 Name = Annotated[str, Path(max_length=60, description="a pipeline's name")]
@@ -52,10 +53,18 @@ def rows_of(request: Request, view: View, asked: RowsAsked) -> Answered:
     query = request.query_params.multi_items()
     question = read_question(view.pipeline, asked, query)
     path = quote(request.scope["path"])
-    found = entities.rows(view, question, night=asked.night, as_of=asked.moment(view.pipeline), path=path, query=query)
-    if path.startswith("/api/"):
+    page = not path.startswith("/api/")
+    found = entities.rows(
+        view, question, night=asked.night, as_of=asked.moment(view.pipeline), path=path, query=query,
+        facets=page or asked.facets == "yes",
+    )  # fmt: skip
+    if not page:
         return found
-    return replace(found, page=form_words(view.pipeline, asked, question, path=path, query=query))
+    words = form_words(view.pipeline, asked, question, path=path, query=query)
+    assert isinstance(found.body, RowsAnswer)
+    return replace(
+        found, page={**words, "facets": facet_words(found.body.facets, path=path, query=query), "countable": MOST_ROWS}
+    )
 
 
 @router.get("/p/{pipeline}/key/{key:path}", response_model=KeyAnswer, summary="One key through all nights")

@@ -95,6 +95,7 @@ def templates() -> Environment:
         distribution=pictures.distribution, rule_history=pictures.history, drift_chart=pictures.drift, two_bars=pictures.two_bars,
         rows_chart=charts.rows_chart,
         build=build_name(), stylesheet=f"/static/overnight.css?{build_name()}",
+        script=f"/static/overnight.js?{build_name()}",
     )  # fmt: skip
     return pages_
 
@@ -104,16 +105,16 @@ def build_name() -> str:
     """A name for this code and these templates, so that a change of either changes every tag."""
     digest = hashlib.sha256()
     for path in sorted(HERE.rglob("*")):
-        if path.suffix in (".py", ".html", ".css"):
+        if path.suffix in (".py", ".html", ".css", ".js"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 
-_STATIC = {"overnight.css": "text/css", "overnight.svg": "image/svg+xml"}
+_STATIC = {"overnight.css": "text/css", "overnight.svg": "image/svg+xml", "overnight.js": "text/javascript"}
 
 
 def _static(name: str, request: Request) -> Response:
-    """The two files that pages load; the address of a build never changes what it holds."""
+    """The files that pages load; the address of a build never changes what it holds."""
     if name not in _STATIC:
         return Response(status_code=404)
     tag = f'"{build_name()}"'

@@ -10,10 +10,12 @@ from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import NightState
 from domain.trust import TrustLine
+from store.reads.facets import MOST_ROWS, read_facets
 from store.reads.models import champion, moves, nights_scored, quality, version
 from store.reads.pipelines import Published, published_as_of, published_between
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
 from store.reads.trust import judge_night, trust_night
+from web.answers import Facet, FacetValue
 from web.edge import Answered, NotFound, View
 from web.morning import describe_nights, figures_of, label_of, move_of, trust_of
 from web.schemas import KeyAnswer, ModelAnswer, RowsAnswer, Said, Span
@@ -23,9 +25,16 @@ HISTORY_SHOWN = 120
 
 
 def rows(
-    view: View, question: Question, *, night: str, as_of: datetime | None, path: str, query: Sequence[tuple[str, str]]
+    view: View,
+    question: Question,
+    *,
+    night: str,
+    as_of: datetime | None,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    facets: bool = False,
 ) -> Answered:
-    """One page of what readers see of a night, or saw of it at `as_of`."""
+    """One page of what readers see of a night, or saw of it at `as_of`; with `facets`, what could be filtered by."""
     pipeline = view.pipeline
     seen, trust = seen_batch(view, night, as_of=as_of)
     page = Page([], None)
@@ -35,9 +44,21 @@ def rows(
     body = RowsAnswer(
         pipeline=pipeline.name, night=pipeline.calendar.label(seen.interval) if seen else None, as_of=as_of,
         columns={name: types[name] for name in question.columns}, total=seen.rows if seen else 0, rows=list(page.rows),
+        facets=_facets(view, question, seen) if facets else [],
         next=_next(path, query, page.next), trust=trust_of(trust),
     )  # fmt: skip
     return Answered(body, [(trust, pipeline)])
+
+
+def _facets(view: View, question: Question, seen: Published | None) -> list[Facet]:
+    if seen is None or seen.input_batch is None or seen.rows > MOST_ROWS:
+        return []
+    found = read_facets(view.connection, view.pipeline, question.filters, batch=seen.batch, input_batch=seen.input_batch)
+    return [
+        Facet(column=one.column, values=[FacetValue(value=value, rows=rows) for value, rows in one.values],
+              others=one.rows - sum(rows for _, rows in one.values))
+        for one in found
+    ]  # fmt: skip
 
 
 def _next(path: str, query: Sequence[tuple[str, str]], cursor: str | None) -> str | None:

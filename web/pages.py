@@ -8,7 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from web import entities, judged, morning, night
 from web.api import Key, Name, NightName, Number, edge_of, rows_of
+from web.edge import Answered, View
 from web.questions import OWN_WORDS, RowsAsked
+from web.search import Hit, search
 
 router = APIRouter(include_in_schema=False)
 
@@ -16,6 +18,26 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 def morning_page(request: Request) -> Response:
     return edge_of(request).answer(request, morning.morning, template="morning.html")
+
+
+@router.get("/search")
+def search_page(
+    request: Request,
+    q: Annotated[str, Query(max_length=500)] = "",
+    within: Annotated[str, Query(alias="in", max_length=60)] = "",
+) -> Response:
+    """Leads to what is called so; to a page of hits when there is none or more than one."""
+    hits: list[Hit] = []
+
+    def assemble(view: View) -> Answered:
+        found = search(view, q, within=within)
+        hits.extend(found.page["hits"])
+        return found
+
+    page = edge_of(request).answer(request, assemble, template="search.html", keep=False)
+    if len(hits) == 1:
+        return RedirectResponse("/p/" + "/".join(quote(part, safe="") for part in hits[0].parts), 303)
+    return page
 
 
 @router.get("/p/{pipeline}")

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.errors import UsageError
 from domain.pipeline import Pipeline
 from store.reads.rows import OPERATORS, Filter, Question, column_types
+from web.answers import Facet
 from web.night import shown_columns
 
-OWN_WORDS = frozenset({"night", "sort", "columns", "after", "limit", "as_of", "where", "is", "value", "show", "trust"})
+OWN_WORDS = frozenset({"night", "sort", "columns", "after", "limit", "as_of", "where", "is", "value", "show", "trust", "facets"})
 
 
 class RowsAsked(BaseModel):
@@ -26,6 +27,8 @@ class RowsAsked(BaseModel):
     after: str = Field("", max_length=2000, description="the cursor that the page before has given as 'next'")
     limit: int = Field(100, ge=1, le=1000, description="rows on a page")
     as_of: str = Field("", max_length=40, description="a moment: what readers saw then, such as 2013-02-05T08:00")
+
+    facets: str = Field("", max_length=3, description="'yes' counts the most frequent values among rows that match")
 
     @property
     def lone(self) -> bool:
@@ -86,8 +89,43 @@ def form_words(
     return {
         "asked": asked, "all_columns": column_types(pipeline), "kept": [*filters, *kept], "first": address(None),
         "filters": [(filter_words(*pair), address(pair)) for pair in filters], "has_key": whole_key,
+        "bare": _bare(path, query),
         "export": path, "export_query": urlencode(kept_in_file),
     }  # fmt: skip
+
+
+def _bare(path: str, query: Sequence[tuple[str, str]]) -> str:
+    """The address without any filter: the night, the order and the columns stay."""
+    left = [pair for pair in query if pair[0] in OWN_WORDS and pair[0] != "after" and pair[1]]
+    return f"{path}?{urlencode(left)}" if left else path
+
+
+def facet_words(
+    facets: Sequence[Facet], *, path: str, query: Sequence[tuple[str, str]]
+) -> list[tuple[str, list[tuple[str, int, str, bool]], int]]:
+    """For the page: each column with its values as (words, rows, the address with or without that filter, whether it is set),
+    and the rows that hold another value."""
+    kept = [pair for pair in query if pair[0] not in ("after", "facets") and pair[1]]
+    shown = []
+    for facet in facets:
+        values = []
+        for one in facet.values:
+            pair = _facet_filter(facet.column, one.value)
+            on = pair in kept
+            left = [each for each in kept if each != pair] if on else [*kept, pair]
+            values.append((cell_words(one.value), one.rows, f"{path}?{urlencode(left)}" if left else path, on))
+        shown.append((facet.column, values, facet.others))
+    return shown
+
+
+def _facet_filter(column: str, value: str | None) -> tuple[str, str]:
+    if value is None or value == "":
+        return (f"{column}__null", "true") if value is None else (f"{column}__eq", "")
+    return (column if column not in OWN_WORDS else f"{column}__eq"), value
+
+
+def cell_words(value: str | None) -> str:
+    return {"true": "yes", "false": "no", None: "empty", "": "no text"}.get(value, value or "")
 
 
 def filter_words(name: str, value: str) -> str:

@@ -126,9 +126,8 @@ def compose(
     Raises UsageError for a column, value or cursor that is none.
     """
     types = column_types(pipeline)
-    for name in (*question.columns, *([question.sort] if question.sort else []), *(one.column for one in question.filters)):
-        if name not in types:
-            raise UsageError(f"{name[:60]!r} is no column of {pipeline.name}; it has {', '.join(types)}")
+    asked = (*question.columns, *([question.sort] if question.sort else []), *(one.column for one in question.filters))
+    check_columns(pipeline, asked)
     if len(question.filters) > MOST_FILTERS:
         raise UsageError(f"{len(question.filters)} filters are more than the {MOST_FILTERS} that one question may hold")
     parameters: list[Any] = [batch, input_batch]
@@ -209,6 +208,21 @@ def _filtered(
         kind = types[one.column]
         parameters.append(parse_value(one.value, kind, column=one.column, zone=zone))
         yield one.column, one.operator, CASTS[kind]
+
+
+def filter_conditions(pipeline: Pipeline, filters: Sequence[Filter], parameters: list[Any]) -> list[sql.Composable]:
+    """The filters as conditions; their values are appended to the parameters. Raises UsageError for a column, comparison
+    or value that is none."""
+    types = column_types(pipeline)
+    check_columns(pipeline, [one.column for one in filters])
+    return [_condition(*one) for one in _filtered(filters, types, parameters, zone=pipeline.interval.timezone)]
+
+
+def check_columns(pipeline: Pipeline, names: Sequence[str]) -> None:
+    types = column_types(pipeline)
+    for name in names:
+        if name not in types:
+            raise UsageError(f"{name[:60]!r} is no column of {pipeline.name}; it has {', '.join(types)}")
 
 
 def _behind(
