@@ -51,8 +51,9 @@ def check(name: Name, interval: MaybeNight = None, as_json: Json = False) -> Non
 
 
 def _rule(rule: dict[str, Any]) -> tuple[str, ...]:
-    verdict = "[green]passed[/]" if rule["success"] else "[yellow]failed[/]"
-    return str(rule["rule"]), str(rule["severity"]), verdict, escape(str(rule["sentence"]))
+    verdict = "[green]passed[/]" if rule["state"] == "passed" else f"[yellow]{rule['state']}[/]"
+    found = "" if rule["sentence"] == rule["says"] else str(rule["sentence"])
+    return escape(str(rule["says"])), str(rule["severity"]), verdict, escape(found)
 
 
 def rejects(

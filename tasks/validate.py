@@ -145,7 +145,8 @@ def _judgement(finding: Finding, *, share: float | None, stays: bool) -> tuple[R
     if finding.error:
         return "error", f"whether {claim_of(rule)}, could not be judged: {finding.error}"
     if share is None:
-        return "passed" if finding.success else "failed", table_sentence(rule, observed=finding.observed)
+        said = table_sentence(rule, observed=finding.observed, success=finding.success)
+        return "passed" if finding.success else "failed", said
     sentence = row_sentence(rule, unexpected=finding.unexpected or 0, judged=finding.judged or 0, mostly=share)
     if not finding.unexpected:
         return "passed", sentence

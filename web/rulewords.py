@@ -45,7 +45,10 @@ _SHAPES = (
 
 
 def rule_title(result: Mapping[str, Any]) -> str:
-    """What the rule asks, as people say it; a rule that was given a name keeps it."""
+    """What the rule asks, as people say it: the verdict's own sentence, and for verdicts that came before it had one, ours; there
+    a rule that was given a name keeps it."""
+    if result.get("says"):
+        return str(result["says"])
     line = result.get("line")
     line = line if isinstance(line, Mapping) else {}
     name = str(result.get("expectation") or "")

@@ -90,7 +90,7 @@ def _words(rule: Rule) -> dict[str, str]:
     words = {key: listed(value) for key, value in arguments.items()}
     words |= {"column": ", ".join(rule.columns), "columns": " and ".join(rule.columns), "name": rule.name}
     words["lies"], words["bounds"] = lies(arguments), bounds(arguments)
-    words["shares"] = bounds({key: percent(value) if _is_share(value) else value for key, value in arguments.items()})
+    words["shares"] = bounds(as_shares(arguments))
     words["above"] = "not below" if arguments.get("or_equal") else "above"
     if "regex" in arguments:
         words["regex"] = _shape(str(arguments["regex"]))
@@ -103,6 +103,11 @@ def _words(rule: Rule) -> dict[str, str]:
 def usual_nights(arguments: Mapping[str, Any]) -> str:
     """`the last 6 nights of the same weekday`."""
     return f"the last {arguments['nights']} nights" + (" of the same weekday" if arguments.get("same_weekday", True) else "")
+
+
+def as_shares(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with shares as percents."""
+    return {key: percent(value) if _is_share(value) else value for key, value in arguments.items()}
 
 
 def _is_share(value: object) -> bool:

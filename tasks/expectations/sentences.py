@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.verdict import percent
+from tasks.expectations import claims
 from tasks.expectations.claims import claim_of
 from tasks.expectations.patterns import pattern_in_words
 from tasks.expectations.suite import Rule
@@ -83,17 +84,17 @@ def sealed_sentence(rule: Rule, *, unexpected: int, judged: int, mostly: float) 
     return f"{said}, and a sealed batch cannot set them aside"
 
 
-def table_sentence(rule: Rule, *, observed: Any) -> str:
-    """`the mean of distance is 812.3, limit 900 to 1,200`."""
-    words = {"column": ", ".join(rule.columns), "name": rule.name, "observed": listed(observed)}
+def table_sentence(rule: Rule, *, observed: Any, success: bool = False) -> str:
+    """`the mean of distance is 812.3, limit 900 to 1,200`; of what has no figure to show, whether it is so."""
+    known = _TABLE.get(rule.expectation)
     limit = limit_of(rule, mostly=None)
-    said = _TABLE.get(rule.expectation, "{name}: {observed}" if observed is not None else "{name}").format(**words)
-    return f"{said}, limit {limit}" if limit else f"{said}, as against {_wanted(rule)}"
-
-
-def _wanted(rule: Rule) -> str:
-    pairs = [f"{key} {listed(value)}" for key, value in rule.arguments.items() if key not in ("column", "row_condition")]
-    return ", ".join(pairs) or "what the rule asks"
+    if known is None or not limit:
+        shown = "" if observed is None or success else f"; it has {listed(observed)}"
+        return claim_of(rule) if success else f"not so: {claim_of(rule)}{shown}"
+    is_share = "proportion" in rule.expectation
+    figure = percent(float(observed)) if is_share and observed is not None else listed(observed)
+    limit = claims.bounds(claims.as_shares(rule.arguments)) if is_share else limit
+    return f"{known.format(column=', '.join(rule.columns), name=rule.name, observed=figure)}, limit {limit}"
 
 
 def _bounds(arguments: Mapping[str, Any]) -> str:

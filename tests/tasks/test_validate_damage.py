@@ -1,6 +1,8 @@
-"""Twenty kinds of damage to a real night, against the suite that is proposed from the nights before: which are caught.
+"""Kinds of damage to real nights, against the suite that is proposed from other nights: which are caught, and what it costs.
 
-`-s` prints the table. A damage is caught when the night is held, or when the damaged rows are set aside.
+`-s` prints the table. The suite is proposed from four weeks. The sixty nights after them are taken one by one, as they would be;
+on four of them every damage is tried first. None of these was looked at while the proposing was written, but for those of the
+winter. A damage is caught when the night is held, or when the damaged rows are set aside.
 """
 
 import csv
@@ -16,20 +18,22 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OvernightError
-from domain.words import Outcome
+from domain.words import Outcome, RunState
 from infra.airline import drop_flights
 from infra.settings import Settings
+from store.batches import newest_verdict
 from store.engine import transaction
 from store.pipelines import register
-from store.runs import claim, load_run
+from store.runs import claim, finish_run, load_run
 from tasks.check import Checked, check
 from tasks.context import Night
 from tasks.ingest import ingest
-from tasks.suggest import NightTable, as_yaml, suggest_from
+from tasks.publish import publish
+from tasks.suggest import suggest
+from tasks.validate import validate
 
 LEARNED, CLEAN = 28, 60
-FIRST = date(2013, 1, 1)
-DAMAGED = "2013-03-20"
+DAMAGED = (9, 26, 40, 51)  # of the sixty: two Wednesdays or Thursdays, a Saturday, a Sunday or the like, as the season has it
 Row = dict[str, str]
 Rows = list[Row]
 chance = random.Random(4)
@@ -70,6 +74,10 @@ def later(rows: Rows, hours: int) -> Rows:
     return each(rows, "sched_dep", shift)
 
 
+def a_day_earlier(text: str) -> str:
+    return f"{date.fromisoformat(text[:10]) - timedelta(days=1)}{text[10:]}"
+
+
 def constant(column: str, value: str) -> Callable[[Rows], Rows]:
     return lambda rows: each(rows, column, lambda _: value)
 
@@ -101,82 +109,101 @@ DAMAGES: dict[str, Callable[[Rows], Rows]] = {
     "file cut off half way": lambda rows: rows[: len(rows) // 2],
     "swapped origin and destination": lambda rows: swapped(rows, "origin", "dest"),
     "swapped planned times": lambda rows: swapped(rows, "sched_dep_time", "sched_arr_time"),
-    "yesterday's file again": lambda rows: [{**row, "sched_dep": row["sched_dep"].replace("-20 ", "-19 ")} for row in rows],
+    "yesterday's file again": lambda rows: each(rows, "sched_dep", a_day_earlier),
     "numbers as words in 5%": lambda rows: some(rows, 0.05, lambda row: row.update({"distance": "n/a"})),
     "negative distances": scaled("distance", -1),
+    "one airport missing": lambda rows: [row for row in rows if row["origin"] != "LGA"],
+    "delays all zero": constant("arr_delay", "0"),
     "lower-case codes": lambda rows: each(each(rows, "carrier", str.lower), "dest", str.lower),
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Airline:
-    """The flights pipeline with the suite that its first nights suggest."""
+    """The flights pipeline, whose nights are taken up to publication; without a model, which no rule looks at."""
 
     definition: Definition
     settings: Settings
+    writer: sa.Engine
 
     def path(self, day: str) -> Path:
         return self.settings.data_folder / "flights" / f"{day}.csv"
 
+    def take(self, day: str) -> tuple[Outcome, str]:
+        """One night as it comes; its verdict."""
+        interval = self.definition.pipeline.calendar.named(day)
+        with claim(self.writer, "flights", interval, trigger="test", holder={}) as run:
+            for stage in (ingest, validate, publish):
+                with transaction(self.writer) as connection:
+                    night = Night(load_run(connection, run.id), self.definition, self.writer, self.settings)
+                    verdict = newest_verdict(connection, night.run.input_batch or 0)
+                if stage is publish and (verdict is None or verdict[0] is Outcome.HELD):
+                    break
+                stage(night)
+            finish_run(self.writer, run.id, state=RunState.PUBLISHED, reason="")
+        assert verdict is not None
+        return verdict[0], verdict[1]
+
+    def propose(self) -> None:
+        """From now on nights are judged by what is proposed from those that are published."""
+        (self.definition.folder / "expectations.yaml").write_text(suggest(self.definition, self.settings))
+        self.definition = load_definition(self.settings.deployments, "flights")
+
     def check(self, day: str) -> Checked:
         return check(self.definition, self.definition.pipeline.calendar.named(day), self.settings)
 
-    def damage(self, change: Callable[[Rows], Rows]) -> str:
+    def damage(self, day: str, change: Callable[[Rows], Rows]) -> str:
         """How a damaged night is met: what was said, or an empty text if nothing was."""
-        clean = self.path(DAMAGED).read_text()
+        clean = self.path(day).read_text()
         rows = list(csv.DictReader(clean.splitlines()))
+        names = list(rows[0])
         try:
-            with self.path(DAMAGED).open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            with self.path(day).open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=names)
                 writer.writeheader()
                 writer.writerows(change(rows))
-            said = self.check(DAMAGED)
+            said = self.check(day)
         except OvernightError as error:
             return f"refused: {error.what}"
         finally:
-            self.path(DAMAGED).write_text(clean)
+            self.path(day).write_text(clean)
         aside = said.caught + said.unreadable
         return said.reason if said.outcome is Outcome.HELD else f"{aside} rows set aside" if aside >= 5 else ""
 
 
 @pytest.fixture
-def airline(settings: Settings, owner: sa.Engine, writer: sa.Engine, tmp_path: Path) -> Airline:
+def airline(settings: Settings, owner: sa.Engine, writer: sa.Engine) -> Airline:
     folder = settings.deployments / "flights"
     folder.mkdir(parents=True)
     shutil.copy(Path(__file__).parents[2] / "deployments" / "flights" / "pipeline.yaml", folder)
     drop_flights(settings.data_folder / "flights")
     definition = load_definition(settings.deployments, "flights")
     register(owner, definition.pipeline, expectations=[])
-    tables = [land(definition, settings, writer, FIRST + timedelta(days=n)) for n in range(LEARNED)]
-    with transaction(writer) as connection:
-        found = suggest_from(connection, definition.pipeline, tables)
-    (folder / "expectations.yaml").write_text(as_yaml(found, derived_from=f"{LEARNED} nights"))
-    return Airline(load_definition(settings.deployments, "flights"), settings)
-
-
-def land(definition: Definition, settings: Settings, writer: sa.Engine, day: date) -> NightTable:
-    interval = definition.pipeline.calendar.named(day.isoformat())
-    with claim(writer, "flights", interval, trigger="test", holder={}) as run:
-        ingest(Night(run, definition, writer, settings))
-        with transaction(writer) as connection:
-            batch = load_run(connection, run.id).input_batch
-    return NightTable("overnight_flights", f"landed_{batch}", str(interval.start), str(interval.end))
+    return Airline(definition, settings, writer)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_proposed_suite_catches_damage_and_holds_no_clean_night(airline: Airline) -> None:
-    missed = []
-    for name, change in DAMAGES.items():
-        said = airline.damage(change)
-        missed += [] if said else [name]
-        print(f"{'caught' if said else 'MISSED':7} {name:32} {said}", flush=True)
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("season", [date(2013, 1, 1), date(2013, 5, 1), date(2013, 9, 1)], ids=["winter", "summer", "autumn"])
+def test_the_proposed_suite_catches_damage_on_nights_that_it_has_not_seen(airline: Airline, season: date) -> None:
+    days = [(season + timedelta(days=number)).isoformat() for number in range(LEARNED + CLEAN)]
+    for day in days[:LEARNED]:
+        airline.take(day)
+    airline.propose()
+    met: dict[str, list[str]] = {name: [] for name in DAMAGES}
     alarms = {}
-    for day in [(FIRST + timedelta(days=LEARNED + n)).isoformat() for n in range(CLEAN)]:
-        clean = airline.check(day)
-        if clean.outcome is Outcome.HELD:
-            alarms[day] = clean.reason
-            print(f"ALARM   {day} {clean.reason}", flush=True)
-    print(f"{len(DAMAGES) - len(missed)} of {len(DAMAGES)} caught; {len(alarms)} false alarms in {CLEAN} clean nights")
-    assert alarms == {}
-    assert len(missed) <= 2, missed
+    for number, day in enumerate(days[LEARNED:]):
+        if number in DAMAGED:
+            for name, change in DAMAGES.items():
+                met[name].append(airline.damage(day, change))
+        outcome, reason = airline.take(day)
+        if outcome is Outcome.HELD:
+            alarms[day] = reason
+            print(f"ALARM   {day} {reason}", flush=True)
+    for name, said in met.items():
+        caught = sum(map(bool, said))
+        print(f"{caught} of {len(said)}  {name:32} {next((one for one in said if one), 'nothing said')[:90]}", flush=True)
+    always = [name for name, said in met.items() if all(said)]
+    print(f"{len(always)} of {len(DAMAGES)} always caught; {len(alarms)} of {CLEAN} clean nights held", flush=True)
+    assert len(always) >= 0.9 * len(DAMAGES), sorted(set(DAMAGES) - set(always))
+    assert len(alarms) <= 1, alarms
