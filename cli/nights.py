@@ -15,7 +15,7 @@ from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
-from domain.planning import ModelMode
+from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
 from domain.words import RunState
 from infra.settings import load_settings
@@ -23,6 +23,7 @@ from infra.settings import load_settings
 Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deployments/.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")]
+Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, help="Take up to so many nights side by side.")]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -37,6 +38,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("backfill")(backfill)
     app.command("trigger")(trigger)
+    app.command("cancel")(cancel)
 
 
 def run(
@@ -72,6 +74,7 @@ def backfill(
     as_json: Json = False,
     direct: Direct = False,
     model: ModelOption = "as-due",
+    parallel: Parallel = 1,
 ) -> None:
     """Take every night from one to another, oldest first; nights that are done already are skipped.
 
@@ -82,17 +85,25 @@ def backfill(
     if first > last:
         raise UsageError(f"--from {start} lies after --to {end}", hint="overnight backfill --help")
     nights = list(definition.pipeline.calendar.between(first, last))
-    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=known_model(model))
+    reports, code = backfill_nights(
+        definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel
+    )
     if not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)
 
 
 def backfill_nights(
-    definition: Definition, nights: list[Interval], *, as_json: bool = False, direct: bool = False, model: ModelMode = "as-due"
+    definition: Definition,
+    nights: list[Interval],
+    *,
+    as_json: bool = False,
+    direct: bool = False,
+    model: ModelMode = "as-due",
+    parallel: int = 1,
 ) -> tuple[list[NightReport], int]:
     """Several nights under a progress bar; returns their reports and the exit code."""
-    taking = take_nights(definition, nights, load_settings(), trigger="backfill", direct=direct, model=model)
+    taking = take_nights(definition, nights, load_settings(), trigger=BACKFILL, direct=direct, model=model, parallel=parallel)
     with progress(definition.pipeline.name, len(nights)) as advance:
         return collect(taking, definition, as_json, advance=advance)
 
@@ -170,6 +181,21 @@ def trigger(
         print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": flow_run.state_name,
                     "reason": flow_run.message})  # fmt: skip
     raise typer.Exit(_exit_code_of(flow_run.state, flow_run.state_name))
+
+
+def cancel(name: Name, as_json: Json = False) -> None:
+    """Stop what is under way for a pipeline: each night closes its run, and a backfill begins no other.
+
+    Example: overnight cancel flights
+    """
+    from tasks.cancelling import cancel_nights
+
+    definition = prepared(name)
+    done = cancel_nights(definition, load_settings())
+    if as_json:
+        print_json({"pipeline": name, "cancelled": done})
+    for sentence in [] if as_json else done or [f"nothing is under way for {name}"]:
+        say(sentence)
 
 
 def _exit_code_of(state: str, state_name: str) -> int:

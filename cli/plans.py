@@ -11,6 +11,7 @@ from cli.nights import (
     Json,
     ModelOption,
     Name,
+    Parallel,
     backfill_nights,
     choose_interval,
     known_model,
@@ -79,6 +80,7 @@ def apply(
     path: Annotated[Path, typer.Argument(help="What `overnight plan` saved.")],
     as_json: Json = False,
     direct: Direct = False,
+    parallel: Parallel = 1,
 ) -> None:
     """Take exactly the nights of a plan, or refuse and name what changed since it was made.
 
@@ -95,7 +97,7 @@ def apply(
     if not nights:
         say("nothing to do: the plan names no night")
         raise typer.Exit(EXIT_DONE)
-    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=made.model)
+    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=made.model, parallel=parallel)
     if not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)

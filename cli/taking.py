@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD
 from domain.interval import Interval
-from domain.planning import ModelMode
+from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
 from infra.prefect_api import find_server
 from infra.settings import Settings
@@ -27,15 +28,21 @@ def take_nights(
     direct: bool = False,
     retrain: bool = False,
     model: ModelMode = "as-due",
+    parallel: int = 1,
 ) -> Reports:
     """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
 
-    `retrain` trains whether it is due or not, an operator's exception that goes directly; `model` says which model scores.
+    `retrain` trains whether it is due or not, an operator's exception that goes directly; `model` says which model scores,
+    `parallel` how many nights of a backfill may be under way at once.
     """
+    from tasks.lanes import lanes_for
+
     url = None if direct or retrain else find_server(settings)
     if url is not None:
-        return (yield from _through_prefect(definition, nights, url, model=model))
+        return (yield from _through_prefect(definition, nights, url, model=model, parallel=parallel))
     holder = {"retrain": True} if retrain else {}
+    if lanes_for(definition, parallel) > 1 and len(nights) > 1:
+        return (yield from _side_by_side(definition, nights, settings, trigger=trigger, model=model, lanes=parallel))
     return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model))
 
 
@@ -52,11 +59,16 @@ def _directly(
     from tasks.expectations import allow_preload
     from tasks.late import describe_retakes, take_late_nights
     from tasks.night import take_night
+    from tasks.right_of_way import give_way
     from tasks.runners import runner_for
+    from tasks.spread import address_of
     from tasks.stopping import stopping_between_imports
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
+    address = address_of(definition, settings) if len(nights) > 1 else None
+    if address is not None:
+        return worst((yield from _spread(definition, nights, settings, address=address, trigger=trigger, model=model)))
     call = runner_for(definition.pipeline, settings)
     codes: list[int] = []
     late: list[NightReport] = []
@@ -66,6 +78,8 @@ def _directly(
                 late.append(report)
                 yield report
         for night in nights:
+            if trigger == BACKFILL:
+                give_way(settings)
             report = take_night(
                 definition, night, settings, trigger=trigger, call=call, holder=holder, model=model,
                 also=describe_retakes(definition, late),
@@ -75,7 +89,39 @@ def _directly(
     return worst(codes)
 
 
-def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str, *, model: ModelMode) -> Reports:
+def _side_by_side(
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str, model: ModelMode, lanes: int
+) -> Reports:
+    """As `_directly`, by processes that take a night each."""
+    from tasks.lanes import take_side_by_side
+    from tasks.right_of_way import is_way_clear
+    from tasks.stopping import stopping_between_imports
+
+    codes: list[int] = []
+    taking = take_side_by_side(
+        definition, nights, settings, lanes=lanes, trigger=trigger, model=model, may_begin=lambda: is_way_clear(settings)
+    )
+    with stopping_between_imports(), closing(taking):
+        for report in taking:
+            codes.append(report.exit_code)
+            yield report
+    return worst(codes)
+
+
+def _spread(
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, trigger: str, model: ModelMode
+) -> Generator[NightReport, None, list[int]]:
+    """The nights on Dask's workers, each report as its night ends; returns their exit codes."""
+    from tasks.spread import take_nights_there
+
+    codes = []
+    for report in take_nights_there(definition, nights, settings, address=address, trigger=trigger, model=model):
+        codes.append(report.exit_code)
+        yield report
+    return codes
+
+
+def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str, *, model: ModelMode, parallel: int) -> Reports:
     """Starts the flow by name, in a process of its own that Prefect's server watches; reads its reports line by line."""
     label, name = definition.pipeline.calendar.label, definition.pipeline.name
     if len(nights) == 1:
@@ -84,6 +130,7 @@ def _through_prefect(definition: Definition, nights: Sequence[Interval], url: st
         command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
         if list(nights) != list(definition.pipeline.calendar.between(nights[0], nights[-1])):
             command += ["--nights", ",".join(map(label, nights))]
+        command += ["--parallel", str(parallel)]
     command += ["--model", model]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--json", "--quiet"],

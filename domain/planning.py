@@ -13,7 +13,9 @@ Mode = Literal["missing", "failed", "changed", "all"]
 # Which model scores: as due (trained when it is due, as every night), the champion of that night as the journal has it, one
 # that is trained with that night's cut-off, or today's champion whatever it has seen, which marks every row.
 ModelMode = Literal["as-due", "as-was", "as-if", "hindsight"]
+BACKFILL = "backfill"
 LATE_ROWS = "late rows"  # why a recent night is taken again: its source has other content than it had
+RETRY_DELAYS = (2.0, 10.0, 30.0)  # seconds; long enough for Postgres to restart, short enough for one night
 ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people
 
 

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--to", dest="end", required=True, help="the last night")
     backfill.add_argument("--mode", choices=["missing", "failed", "changed", "all"], default="all", help="which of them")
     backfill.add_argument("--nights", type=lambda text: text.split(","), help="these alone, commas between them")
+    backfill.add_argument("--parallel", type=int, default=1, help="at most so many nights side by side")
     for command in (nightly, backfill):
         command.add_argument("pipeline")
         command.add_argument("--model", choices=get_args(ModelMode), default="as-due", help="which model scores")
@@ -90,7 +91,10 @@ def _run(arguments: argparse.Namespace) -> int:
             state: Any = nightly(arguments.pipeline, arguments.interval, arguments.model, return_state=True)
         else:
             asked = (arguments.pipeline, arguments.start, arguments.end, arguments.mode, arguments.nights)
-            state = backfill(*asked, model=arguments.model, return_state=True)
+            state = backfill(*asked, model=arguments.model, parallel=arguments.parallel, return_state=True)
+    if state.is_cancelled():
+        print(state.message, file=sys.stderr)
+        return EXIT_FAILED
     return _exit_code(outcome_of(state))
 
 

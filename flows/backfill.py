@@ -1,8 +1,8 @@
-"""`backfill`: many nights of one pipeline, oldest first."""
+"""`backfill`: many nights of one pipeline, oldest first, some of them side by side if asked."""
 
 from prefect import flow
 
-from domain.planning import Mode, ModelMode
+from domain.planning import BACKFILL, Mode, ModelMode
 from domain.report import NightReport
 from flows.nightly import nightly
 from flows.nights import take_nights
@@ -11,13 +11,20 @@ from flows.outcome import told_as_state
 from infra.settings import load_settings
 from tasks.planning import plan_range
 from tasks.prepare import prepare
+from tasks.spread import address_of
 
 
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
 @flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
 @told_as_state
 def backfill(
-    pipeline: str, start: str, end: str, mode: Mode = "all", nights: list[str] | None = None, model: ModelMode = "as-due"
+    pipeline: str,
+    start: str,
+    end: str,
+    mode: Mode = "all",
+    nights: list[str] | None = None,
+    model: ModelMode = "as-due",
+    parallel: int = 1,
 ) -> list[NightReport]:
     """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
 
@@ -28,6 +35,7 @@ def backfill(
         mode: missing, failed (and missing), changed (and failed and missing), or all
         nights: these nights alone, as a plan lists them
         model: which model scores: as-due, as-was (that night's champion), as-if (trained for that night) or hindsight
+        parallel: at most so many nights side by side; the result is the same
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
@@ -38,4 +46,9 @@ def backfill(
     planned = (
         wanted if mode == "all" else [one.interval for one in plan_range(definition, wanted, settings, mode=mode, model=model)]
     )
-    return take_nights(nightly, definition, planned, settings, trigger="backfill", model=model)
+    address = address_of(definition, settings)
+    if address is not None and len(planned) > 1:
+        from flows.scale import take_nights_on_dask
+
+        return take_nights_on_dask(definition, planned, settings, address=address, model=model)
+    return take_nights(nightly, definition, planned, settings, trigger=BACKFILL, model=model, lanes=parallel)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from time import sleep
 from typing import Any
@@ -11,20 +12,16 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from deployments.catalogue import Definition
 from domain.errors import OvernightError
 from domain.interval import Interval
-from domain.planning import ModelMode, Tonight
+from domain.planning import BACKFILL, RETRY_DELAYS, ModelMode, Tonight
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import is_on_errand, is_scheduled, on_errand, scheduled_moment
-from flows.outcome import outcome_of, tell
-from flows.policy import RETRY_DELAYS, RIGHT_OF_WAY_AT_MOST
+from flows.occasion import holder, is_on_errand, is_scheduled, on_errand, scheduled_moment
+from flows.outcome import outcome_of, stop_if_cancelled, tell
 from infra.settings import Settings
-from store.engine import transaction
-from store.nights import scheduled_night_under_way
-from store.recovery import close_dead_runs
-from tasks.context import writer_engine
+from tasks.lanes import lanes_for, take_side_by_side
 from tasks.late import nights_with_late_rows
 from tasks.planning import plan_scheduled
-from tasks.recovery import is_holder_alive
+from tasks.right_of_way import give_way, is_way_clear
 
 log = logging.getLogger("overnight.night")
 
@@ -50,13 +47,19 @@ def take_nights(
     *,
     trigger: str,
     model: ModelMode = "as-due",
+    lanes: int = 1,
 ) -> list[NightReport]:
-    """Takes the nights in the order given, and goes on after one that is held or fails."""
-    reports = []
+    """Takes the nights in the order given, and goes on after one that is held or fails. A backfill lets the schedule go first,
+    and may take some nights side by side."""
+    lanes = lanes_for(definition, lanes)
+    if lanes > 1 and len(nights) > 1:
+        return _side_by_side(definition, nights, settings, lanes=lanes, model=model)
+    reports: list[NightReport] = []
     # The run that asks for them has the heartbeat; one more per night would cost a second each to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         for number, night in enumerate(nights, start=1):
-            if trigger == "backfill":
+            if trigger == BACKFILL:
+                stop_if_cancelled(reports)
                 give_way(settings)
             with on_errand(trigger, number=number, total=len(nights)):
                 reports.append(_take_one(flow, definition, night, model=model))
@@ -82,20 +85,20 @@ def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval,
     return report
 
 
-def give_way(settings: Settings) -> None:
-    """Lets a night that the schedule has started go first, for as long as its process lives, within a limit."""
-    engine = writer_engine(settings)
-    waited = 0
-    while waited < RIGHT_OF_WAY_AT_MOST:
-        try:
-            with transaction(engine) as connection:
-                other = scheduled_night_under_way(connection)
-            if other is None:
-                return
-            close_dead_runs(engine, is_alive=is_holder_alive)
-        except OvernightError:
-            return  # the night itself meets the ledger next, and has the words for it
-        if waited == 0:
-            log.info("the backfill waits for the scheduled night of %s", other[0])
-        sleep(2)
-        waited += 2
+def _side_by_side(
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, lanes: int, model: ModelMode
+) -> list[NightReport]:
+    """A backfill whose nights are taken by processes of their own, below this one flow run."""
+    who = holder()
+    taking = take_side_by_side(
+        definition, nights, settings, lanes=lanes, trigger=BACKFILL, model=model, holder=who,
+        may_begin=lambda: is_way_clear(settings),
+    )  # fmt: skip
+    reports: list[NightReport] = []
+    with closing(taking):
+        for report in taking:
+            reports.append(report)
+            with on_errand(BACKFILL, number=len(reports), total=len(nights)):
+                tell(definition, report)
+            stop_if_cancelled(reports)
+    return sorted(reports, key=lambda report: report.interval.start)

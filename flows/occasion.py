@@ -94,6 +94,17 @@ def holder() -> dict[str, Any]:
     return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id())}
 
 
+def is_cancelled() -> bool:
+    """Whether somebody has asked Prefect to end this run: no worker would tell a run that the command line started."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return False
+    with suppress(Exception):  # the server is away for a moment, and the nights go on
+        state = cast(SyncPrefectClient, context.client).read_flow_run(context.flow_run.id).state
+        return state is not None and (state.is_cancelling() or state.is_cancelled())
+    return False
+
+
 def note_process() -> None:
     """Writes this process's number to a flow run that no worker started, as a worker does: recovery looks for it."""
     context = FlowRunContext.get()

@@ -8,13 +8,14 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec
 
 from prefect.client.schemas.objects import State
+from prefect.states import Cancelled as AsCancelled
 from prefect.states import Completed, Failed
 
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import note_process, place
+from flows.occasion import is_cancelled, note_process, place
 from tasks.stopping import stopping_between_imports
 
 log = logging.getLogger("overnight.night")
@@ -22,6 +23,20 @@ P = ParamSpec("P")
 Told = NightReport | list[NightReport] | str
 Listener = Callable[[NightReport, int, int], None]
 _NAMES = {RunState.HELD: "Held", RunState.SKIPPED: "Nothing to do", RunState.PUBLISHED: "Published"}
+
+
+class Cancelled(Exception):
+    """Somebody has cancelled this run; what was taken until then stays."""
+
+    def __init__(self, reports: Sequence[NightReport]) -> None:
+        super().__init__(f"cancelled after {summarise(reports)}" if reports else "cancelled before the first night")
+        self.reports = reports
+
+
+def stop_if_cancelled(reports: Sequence[NightReport]) -> None:
+    """Raises Cancelled between two nights when Prefect was asked to end this run."""
+    if is_cancelled():
+        raise Cancelled(reports)
 
 
 def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
@@ -41,6 +56,8 @@ def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
                 outcome = take(*args, **kwargs)
         except OvernightError as error:
             return Failed(message=str(error), data=error)
+        except Cancelled as stop:
+            return AsCancelled(message=str(stop), data=list(stop.reports))
         if isinstance(outcome, str):
             return Completed(name=_NAMES[RunState.SKIPPED], message=outcome, data=outcome)
         return state_of_nights(outcome) if isinstance(outcome, list) else state_of_night(outcome)

@@ -1,4 +1,4 @@
-"""The one policy for flows: what is tried again, how often, what Prefect may keep of it, and who waits for whom."""
+"""The one policy for flows: what is tried again, how often, and what Prefect may keep of it."""
 
 from typing import Any, TypedDict
 
@@ -7,9 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from domain.errors import OvernightError
-
-RIGHT_OF_WAY_AT_MOST = 3600  # seconds that a backfill waits for a night that the schedule has started
-RETRY_DELAYS = [2.0, 10.0, 30.0]  # seconds; long enough for Postgres to restart, short enough for one night
+from domain.planning import RETRY_DELAYS
 
 
 class Policy(TypedDict):
@@ -31,7 +29,7 @@ def may_retry(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> boo
 # Nothing is cached or kept as a result: what is done is a fact in the ledger, and the stage itself finds it there.
 POLICY: Policy = {
     "retries": len(RETRY_DELAYS),
-    "retry_delay_seconds": RETRY_DELAYS,
+    "retry_delay_seconds": list(RETRY_DELAYS),
     "retry_condition_fn": may_retry,
     "cache_policy": NO_CACHE,
     "persist_result": False,

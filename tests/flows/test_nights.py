@@ -243,6 +243,27 @@ def test_late_rows_are_taken_in_by_flow_runs_of_their_own_before_tonight(
     assert [trigger for _, trigger, _ in nights_of(writer)] == ["command", "command", "late rows", "command"]
 
 
+def test_a_backfill_side_by_side_is_cancelled_in_prefect_between_two_nights(
+    prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write, writer: sa.Engine
+) -> None:
+    from flows.backfill import backfill
+    from flows.outcome import listening
+
+    for day in range(1, 9):
+        write_day(f"2024-01-0{day}")
+
+    def cancel(report: NightReport, number: int, total: int) -> None:
+        if number == 2:
+            (run,) = (one for one in api.unfinished_runs() if one.name.startswith("shops "))
+            api.cancel(run.id)
+
+    with listening(cancel):
+        state = backfill("shops", "2024-01-01", "2024-01-08", parallel=2, return_state=True)
+    assert (state.is_cancelled(), state.message) == (True, "cancelled after 2 nights: 2 published")
+    assert {state for state, _, _ in nights_of(writer)} <= {"published", "failed"}
+    assert 2 <= len(nights_of(writer)) < 8
+
+
 def _has_begun(writer: sa.Engine) -> bool:
     with writer.connect() as connection:
         return bool(connection.scalar(sa.text("SELECT count(*) FROM overnight.stage_run")))

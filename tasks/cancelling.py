@@ -1,0 +1,66 @@
+"""Cancelling: what is under way for a pipeline is asked to end, wherever it runs; it closes its own lines in the ledger."""
+
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from domain.errors import OvernightError
+from domain.interval import Interval
+from domain.words import RunState
+from infra.prefect_api import PrefectApi, find_server
+from infra.settings import Settings
+from store import schema
+from store.engine import transaction
+from tasks.context import writer_engine
+from tasks.recovery import is_holder_alive
+
+
+def cancel_nights(definition: Definition, settings: Settings) -> list[str]:
+    """Returns a sentence for each open run: how it was asked to end, or why it could not be.
+
+    A run of Prefect's worker is cancelled there. Any other is sent SIGTERM: the process that leads a backfill, or the one that
+    takes the night, closes its run and frees its lock.
+    """
+    open_runs = sa.select(schema.run).where(
+        schema.run.c.pipeline == definition.pipeline.name, schema.run.c.state == RunState.RUNNING
+    )
+    with transaction(writer_engine(settings)) as connection:
+        lines = connection.execute(open_runs.order_by(schema.run.c.id)).all()
+    url = find_server(settings)
+    done, asked = [], set[int]()
+    for line in lines:
+        label = definition.pipeline.calendar.label(Interval(line.interval_start, line.interval_end))
+        done.append(f"{definition.pipeline.name} {label}: run {line.id} {_ask_to_end(line.holder, url, asked)}")
+    return done
+
+
+def _ask_to_end(holder: Mapping[str, Any], url: str | None, asked: set[int]) -> str:
+    if url is not None and "prefect_flow_run" in holder and _cancel_in_prefect(url, str(holder["prefect_flow_run"])):
+        return "is cancelled through Prefect"
+    if holder.get("host") != socket.gethostname():
+        return f"is taken on {holder.get('host')}; cancel it there"
+    if not is_holder_alive(holder):
+        return "was left by a process that is gone; the next run closes it"
+    process = int(holder.get("leader") or holder["pid"])
+    if process not in asked:
+        asked.add(process)
+        os.kill(process, signal.SIGTERM)
+    return f"is stopped (process {process})"
+
+
+def _cancel_in_prefect(url: str, flow_run: str) -> bool:
+    """Only what a worker has started can be cancelled there: nobody listens for the others between two nights."""
+    try:
+        with PrefectApi(url) as api:
+            run = api.read_run(flow_run)
+            if run.deployment is None or run.is_final:
+                return False
+            api.cancel(flow_run)
+            return True
+    except OvernightError:
+        return False

@@ -1,0 +1,36 @@
+"""`overnight cancel` ends what is under way in another process, which closes its own run."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition
+from infra.prefect_home import settings_environment
+from infra.settings import Settings
+from tasks.cancelling import cancel_nights
+
+BACKFILL = ("backfill", "shops", "--from", "2024-01-01", "--to", "2024-01-04", "--direct")
+
+
+def test_a_backfill_that_is_cancelled_closes_its_run_and_begins_no_other(
+    settings: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine
+) -> None:
+    for day in range(1, 5):
+        write_day(f"2024-01-0{day}", rows=60 if day == 1 else 200_000)
+    line = [sys.executable, "-c", "from cli.main import main; main()", *BACKFILL]
+    process = subprocess.Popen(line, env=os.environ | settings_environment(settings), stderr=subprocess.PIPE, text=True)
+    deadline = monotonic() + 90
+    while not (done := cancel_nights(shops, settings)) and monotonic() < deadline:
+        sleep(0.05)
+    _, said = process.communicate(timeout=60)
+    assert f"is stopped (process {process.pid})" in done[0]
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+    with writer.connect() as connection:
+        lines = connection.execute(sa.text("SELECT state, reason FROM overnight.run ORDER BY id")).all()
+    assert tuple(lines[-1]) == ("failed", "stopped by hand")
+    assert len(lines) < 4
