@@ -188,7 +188,8 @@ def batches(name: Name, interval: Night = None, limit: Limit = 40, as_json: Json
         [
             (
                 line["batch"], line["kind"], _label(calendar, line), f"{line['rows']:,}", f"{line['rejected']:,}",
-                line["model"], line["verdict"] or line["state"], "see it" if line["published"] else "",
+                line["model"], f"pruned {line['pruned']:%F}" if line["pruned"] else line["verdict"] or line["state"],
+                "see it" if line["published"] else "",
                 (line["content_hash"] or "")[:8],
             )
             for line in lines

@@ -1,4 +1,4 @@
-"""Renders `prefect.yaml` from the pipelines' folders: one deployment `nightly/<name>` each. Edited by nobody."""
+"""Renders `prefect.yaml` from the pipelines' folders: one deployment `nightly/<name>` each, and `maintain`. Edited by nobody."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +10,7 @@ from deployments.catalogue import load_definition, pipeline_names
 from domain.pipeline import Pipeline
 
 POOL = "overnight"
+MAINTAIN_AT = "30 12 * * *"
 _HEADER = """\
 # Rendered from deployments/*/pipeline.yaml by `python -m deployments.prefect_yaml`; a test compares the two.
 # OVERNIGHT_PROJECT is the folder that holds flows/; `overnight up` sets it, starts the worker and deploys this.
@@ -18,7 +19,7 @@ _HEADER = """\
 
 def render_prefect_yaml(pipelines: Iterable[Pipeline]) -> str:
     """The file's text; the same pipelines give the same bytes."""
-    document = {"pull": [], "deployments": [_deployment(pipeline) for pipeline in pipelines]}
+    document = {"pull": [], "deployments": [*(_deployment(pipeline) for pipeline in pipelines), _maintain()]}
     return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -33,12 +34,26 @@ def _deployment(pipeline: Pipeline) -> dict[str, Any]:
         # A second run waits for the slot; the night's own lock is in Postgres. The slot of a run that died is a lease.
         "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
         "schedules": _schedules(pipeline),
-        # With stream_output a run's console dies with its worker, and the run with it.
-        "work_pool": {
-            "name": POOL,
-            "job_variables": {"working_dir": "{{ $OVERNIGHT_PROJECT }}", "stream_output": False},
-        },
+        "work_pool": _work_pool(),
     }
+
+
+def _maintain() -> dict[str, Any]:
+    """The flow that keeps the house, at an hour when most nights are over."""
+    return {
+        "name": "overnight",
+        "description": "Prunes what is older than each pipeline keeps, sweeps what nobody speaks for, trims old history",
+        "entrypoint": "flows/maintain.py:maintain",
+        "tags": ["maintain"],
+        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+        "schedules": [{"cron": MAINTAIN_AT, "timezone": "UTC", "slug": "maintain", "active": True}],
+        "work_pool": _work_pool(),
+    }
+
+
+def _work_pool() -> dict[str, Any]:
+    # With stream_output a run's console dies with its worker, and the run with it.
+    return {"name": POOL, "job_variables": {"working_dir": "{{ $OVERNIGHT_PROJECT }}", "stream_output": False}}
 
 
 def _schedules(pipeline: Pipeline) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@
         │   ├── LockHeld                4  somebody else writes this night
         │   ├── Fenced                  4  this run lost its night to another
         │   ├── LeakRefused             4  law 5
+        │   ├── Kept                    4  not pruned, for a reason
+        │   ├── Pruned                  4  its rows were pruned; its line in the ledger remains
         │   └── EnvironmentRefused      4  not the versions or the bytes that were recorded
         ├── SourceError                 5  the source is missing, unreadable or not as agreed
         └── StageFailed                 1  anything else, unknown errors included
@@ -98,6 +100,14 @@ class Fenced(Refused):
 
 class LeakRefused(Refused):
     """A model may not score rows from before the end of what it learned from (law 5)."""
+
+
+class Kept(Refused):
+    """This may not be pruned now; the sentence says why."""
+
+
+class Pruned(Refused):
+    """The rows that are asked for were pruned; the sentence says when, by whom and why."""
 
 
 class EnvironmentRefused(Refused):

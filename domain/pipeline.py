@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from domain.fingerprint import fingerprint
 from domain.interval import Calendar
 from domain.spec.learning import Features, Model, Target
-from domain.spec.running import Publish, Runner
+from domain.spec.running import Keep, Publish, Runner
 from domain.spec.source import Column, IntervalSpec, Rejects, Source
 from domain.spec.values import Name, Strict
 from domain.words import Task
@@ -46,6 +46,7 @@ class Pipeline(Strict):
     model: Model = Model()
     publish: Publish = Publish()
     catch_up: Literal["none", "latest", "all"] = "latest"
+    keep: Keep = Keep()
     runner: Annotated[Runner, BeforeValidator(_runner)] = Runner()
 
     @cached_property

@@ -1,7 +1,7 @@
 """A thin client of Prefect's REST API, for processes that must not pay for importing Prefect: the command line, the
 supervisor, the recovery."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, sleep
@@ -162,6 +162,21 @@ class PrefectApi:
             "limit": 200,
         }
         return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
+
+    def ended_runs(self, *, of: Sequence[str], before: datetime, offset: int = 0) -> list[FlowRun]:
+        """Runs of the flows with these names that ended before then, 200 of them at most, the oldest after `offset` first."""
+        body = {
+            "flows": {"name": {"any_": list(of)}},
+            "flow_runs": {"state": {"type": {"any_": sorted(FINAL)}}, "end_time": {"before_": before.isoformat()}},
+            "sort": "START_TIME_ASC",
+            "limit": 200,
+            "offset": offset,
+        }
+        return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
+
+    def delete_run(self, run: FlowRun) -> None:
+        """Takes a run, its tasks and its logs out of Prefect's history."""
+        self._call("DELETE", f"/flow_runs/{run.id}")
 
     def read_logs(self, run_id: str, *, offset: int = 0) -> list[LogLine]:
         """The lines after the first `offset`, oldest first."""

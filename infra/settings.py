@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
     prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")
     notify: str | None = Field(None, description="where to tell people: apprise addresses, spaces between them; none: nobody")
+    history_days: int = Field(90, ge=1, le=36500, description="days that Prefect's finished runs and old logs are kept")
     web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")
 
     @classmethod

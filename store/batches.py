@@ -92,9 +92,10 @@ ALTER TABLE {child} ALTER batch_id SET DEFAULT {id}, ADD CHECK (batch_id = {id})
 """
 
 
-def load_batch(connection: sa.Connection, batch_id: int) -> Batch:
-    """Raises LookupError when there is no such batch."""
-    line = connection.execute(sa.select(schema.batch).where(schema.batch.c.id == batch_id)).first()
+def load_batch(connection: sa.Connection, batch_id: int, *, lock: bool = False) -> Batch:
+    """Raises LookupError when there is no such batch. `lock` keeps it from being pruned until the transaction ends."""
+    query = sa.select(schema.batch).where(schema.batch.c.id == batch_id)
+    line = connection.execute(query.with_for_update(read=True, key_share=True) if lock else query).first()
     if line is None:
         raise LookupError(f"the ledger knows no batch {batch_id}")
     return _batch(line)

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import DatabaseUnavailable, Fenced, LeakRefused, OvernightError, StageFailed
+from domain.errors import DatabaseUnavailable, Fenced, Kept, LeakRefused, OvernightError, Pruned, StageFailed
 from domain.words import Stage
 
 Role = Literal["owner", "writer", "reader"]
@@ -91,4 +91,8 @@ def translate(error: DBAPIError) -> OvernightError:
         return Fenced(first_line, hint="overnight status")
     if state == "OV005":
         return LeakRefused(first_line, hint="overnight models")
+    if state == "OV007":
+        return Kept(first_line, hint="overnight prune")
+    if state == "OV008":
+        return Pruned(first_line, hint="overnight batches")
     return StageFailed(f"Postgres refused: {first_line}")

@@ -39,6 +39,7 @@ SELECT * FROM (
     SELECT b.id AS batch, b.kind, b.pipeline, b.interval_start, b.interval_end, b.state, b.rows, b.rejected, b.content_hash,
         b.input_batch, m.version AS model, b.hindsight, b.run, b.sealed_at,
         EXISTS (SELECT FROM reading.published x WHERE x.batch = b.id) AS published,
+        (SELECT at FROM reading.pruning d WHERE d.batch = b.id AND d.part = 'rows') AS pruned,
         (SELECT outcome FROM reading.verdict v WHERE v.batch = coalesce(b.input_batch, b.id)
             ORDER BY v.id DESC LIMIT 1) AS verdict
     FROM reading.batch b LEFT JOIN reading.model m ON m.id = b.model

@@ -60,7 +60,7 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
     with transaction(owner) as connection:
         known = connection.execute(sa.select(schema.pipeline).where(schema.pipeline.c.name == pipeline.name)).mappings().first()
         unchanged = known and all(known[column] == value for column, value in values.items())
-        if unchanged and connection.scalar(sa.text("SELECT to_regclass(:view)"), {"view": f"{pipeline.name}.history"}):
+        if unchanged and connection.scalar(sa.text("SELECT to_regclass(:view)"), {"view": f"{pipeline.name}.pruned"}):
             return  # the view is looked for because a database may be older than it
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": pipeline.name})
         connection.execute(
@@ -196,8 +196,8 @@ CREATE OR REPLACE VIEW {reading}.published AS
 CREATE OR REPLACE VIEW {reading}.latest AS
     SELECT * FROM {reading}.published WHERE interval_start = (
         SELECT max(interval_start) FROM overnight.pointer WHERE pipeline = {name} AND kind = 'prediction');
--- Every prediction batch that readers were ever shown. Both numbers are columns so that a reader who knows them is planned
--- straight into the two tables that hold the rows, however many nights there are.
+-- Every prediction batch that readers were ever shown, as long as its rows are kept. Both numbers are columns so that a reader
+-- who knows them is planned straight into the two tables that hold the rows, however many nights there are.
 CREATE OR REPLACE VIEW {reading}.history AS
     SELECT b.interval_start, b.interval_end, p.batch_id AS batch, l.batch_id AS input_batch, p.model_version, p.hindsight,
         p.prediction, p.probability, {landed}
@@ -209,8 +209,11 @@ CREATE OR REPLACE VIEW {reading}.rejected AS
     SELECT b.interval_start, b.interval_end, x.batch_id AS batch, x.source, x.line, x.column_name, x.value, x.rule, x.reason,
         x.row_text
     FROM {inner}.rejected x JOIN overnight.batch b ON b.id = x.batch_id;
+CREATE OR REPLACE VIEW {reading}.pruned AS
+    SELECT interval_start, interval_end, kind, batch, part, rows, at, who, why FROM reading.pruning WHERE pipeline = {name};
 CREATE OR REPLACE FUNCTION {reading}.as_of(moment timestamptz) RETURNS SETOF {reading}.published
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT overnight.require_seen({name}, moment);  -- what was pruned since is an error here, and never a gap
     SELECT r.interval_start, r.interval_end, r.batch, p.model_version, r.at, v.outcome, p.hindsight,
         p.prediction, p.probability, {landed}
     FROM (SELECT DISTINCT ON (interval_start) * FROM overnight.publication

@@ -46,12 +46,18 @@ def create_roles(connection: sa.Connection) -> None:
         _ON_DATABASE.format(right="CREATE", role="overnight_owner"),
         # Validation looks at a batch through a temporary view, which ends with its session whatever happens to the process.
         _ON_DATABASE.format(right="TEMPORARY", role="overnight_writer, overnight_validate"),
+        _MAY_SEE_SESSIONS,
     )
     for statement in statements:
         connection.execute(sa.text(statement))
 
 
 _ON_DATABASE = "DO $$ BEGIN EXECUTE format('GRANT {right} ON DATABASE %I TO {role}', current_database()); END $$"
+# Pruning asks whether a transaction is open that began when readers still saw what would go. Of other roles' sessions Postgres
+# tells this to those who may read its statistics; where nobody can grant that, a batch is kept for a day at least.
+_MAY_SEE_SESSIONS = """
+DO $$ BEGIN GRANT pg_read_all_stats TO overnight_owner; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$
+"""
 
 
 def set_stage_passwords(url: str, *, secret: str | None = None) -> bool:

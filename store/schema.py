@@ -97,6 +97,10 @@ drift = Table(
     _column("distance", DOUBLE_PRECISION), _column("missing", DOUBLE_PRECISION), _column("missing_then", DOUBLE_PRECISION),
     _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
 )  # fmt: skip
+pruning = Table(
+    "pruning", metadata, _id(), _column("batch", BigInteger), _column("part"), _column("rows", BigInteger),
+    _column("bytes", BigInteger), _column("who"), _column("why"), _moment("at"),
+)  # fmt: skip
 action = Table(
     "action", metadata, _id(), _column("who"), _column("what"), _column("pipeline"), _moment("interval_start"),
     _column("detail", JSONB), _moment("at"),

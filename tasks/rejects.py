@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from psycopg2 import sql
 
 from deployments.catalogue import Definition
-from domain.errors import UsageError
+from domain.errors import Pruned, UsageError
 from domain.interval import Interval
 from domain.report import NightReport
 from domain.words import BatchKind
@@ -16,6 +16,7 @@ from infra.settings import Settings
 from store.batches import Batch, newest_batch
 from store.copying import copy_out
 from store.engine import driver_cursor, transaction
+from store.pruning import pruned_on
 from tasks.context import writer_engine
 from tasks.night import StageCall, take_night
 from tasks.perform import perform
@@ -39,6 +40,7 @@ def list_rejects(definition: Definition, interval: Interval, settings: Settings,
     """Raises UsageError when the night was never ingested."""
     with transaction(writer_engine(settings)) as connection:
         batch = _newest(connection, definition, interval)
+        _require_rejects(connection, definition, batch)
         with driver_cursor(connection) as cursor:
             cursor.execute(sql.SQL("SELECT rule, count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC").format(_table(batch)))
             by_rule = {str(rule): int(rows) for rule, rows in cursor.fetchall()}
@@ -50,7 +52,9 @@ def list_rejects(definition: Definition, interval: Interval, settings: Settings,
 def write_rejects(definition: Definition, interval: Interval, settings: Settings, *, file: BinaryIO) -> int:
     """All rejects of the night's newest batch as CSV; returns how many. Raises UsageError when there is no batch."""
     with transaction(writer_engine(settings)) as connection:
-        return copy_out(connection, _query(_newest(connection, definition, interval)), file)
+        batch = _newest(connection, definition, interval)
+        _require_rejects(connection, definition, batch)
+        return copy_out(connection, _query(batch), file)
 
 
 def replay(definition: Definition, interval: Interval, settings: Settings, *, call: StageCall = perform) -> NightReport:
@@ -70,6 +74,16 @@ def _newest(connection: sa.Connection, definition: Definition, interval: Interva
         label = pipeline.calendar.label(interval)
         raise UsageError(f"{pipeline.name} {label} was never ingested", hint=f"overnight run {pipeline.name} --interval {label}")
     return batch
+
+
+def _require_rejects(connection: sa.Connection, definition: Definition, batch: Batch) -> None:
+    gone = pruned_on(connection, batch.id, part="rejected")
+    if gone is not None:
+        label = definition.pipeline.calendar.label(batch.interval)
+        raise Pruned(
+            f"what was set aside of batch {batch.id} was pruned on {gone.at:%Y-%m-%d}, by {gone.who}: {gone.why}",
+            where=f"{batch.pipeline} {label}", hint=f"overnight replay {batch.pipeline} {label}",
+        )  # fmt: skip
 
 
 def _table(batch: Batch) -> sql.Identifier:

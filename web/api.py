@@ -20,7 +20,8 @@ Key = Annotated[str, Path(max_length=500, description="the key; commas between t
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
     for status, what in {
-        400: "a value, column or cursor that cannot be", 404: "nothing has this name", 422: "a parameter out of range",
+        400: "a value, column or cursor that cannot be", 404: "nothing has this name",
+        410: "its rows were pruned", 422: "a parameter out of range",
         503: "the database does not answer",
     }.items()
 }  # fmt: skip

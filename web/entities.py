@@ -13,6 +13,7 @@ from domain.trust import TrustLine
 from store.reads.facets import MOST_ROWS, read_facets
 from store.reads.models import champion, moves, nights_scored, quality, version
 from store.reads.pipelines import Published, published_as_of, published_between
+from store.reads.pruned import require_rows
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
 from store.reads.trust import judge_night, trust_night
 from web.answers import Facet, FacetValue
@@ -95,6 +96,7 @@ def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | 
     if seen is None:
         why = f"Nothing of this was published at {as_of.isoformat(timespec='seconds')}."
         return None, TrustLine(pipeline.name, interval, None, None, None, False, None, None, why)
+    require_rows(view.connection, pipeline, seen.batch)
     freshness = judge_then(pipeline, seen.interval if interval is None else None, as_of=as_of)
     why = f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
     line = TrustLine(

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from domain.errors import DatabaseUnavailable, OvernightError, UsageError
+from domain.errors import DatabaseUnavailable, OvernightError, Pruned, UsageError
 from store.reads.connection import TooSlow
 from web.edge import NotFound, Unchanged
 from web.schemas import Problem
@@ -17,6 +17,7 @@ from web.schemas import Problem
 log = logging.getLogger("overnight.web")
 _TITLES = {
     404: "There is nothing here",
+    410: "The rows are gone",
     400: "The question is not understood",
     422: "The question is not understood",
     429: "Too much at once",
@@ -36,6 +37,8 @@ def status_of(error: OvernightError) -> int:
     match error:
         case NotFound():
             return 404
+        case Pruned():
+            return 410
         case DatabaseUnavailable() | TooSlow():
             return 503
         case UsageError():

@@ -58,7 +58,7 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
         comment = f"# {line}\r\n".encode() if form == "csv" and request.query_params.get("trust") == "yes" else b""
         name = f"{view.pipeline.name}-{view.pipeline.calendar.label(seen.interval).replace(':', '')}-batch-{seen.batch}.{form}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Overnight-Batch-Rows": str(seen.rows)}
-        found.append((Copy(edge.reader, statement, parameters, form=form), headers, comment))
+        found.append((Copy(edge.reader, statement, parameters, form=form, batch=seen.batch), headers, comment))
         return Answered(Health(status="ok"), [(trust, view.pipeline)])
 
     plain = edge.answer(request, prepare, pipeline=pipeline, keep=False)

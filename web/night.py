@@ -17,6 +17,7 @@ from store.reads.nights import (
     usual_rows,
 )
 from store.reads.pipelines import Published, nights_between, published_between
+from store.reads.pruned import pruned, tell_pruned
 from store.reads.rows import OWN, Question, column_types, read_page
 from store.reads.trust import check_nights, judge_night, trust_night
 from store.reads.verdicts import drift_of
@@ -95,14 +96,21 @@ def _quality(view: View, interval: Interval) -> list[Any]:
 
 def _rejects(view: View, batch: int | None) -> dict[str, Any]:
     if batch is None:
-        return {"rejected_by": [], "rejects": []}
+        return {"rejected_by": [], "rejects": [], "rejects_pruned": None}
+    gone = pruned(view.connection, batch, part="rejected")
     name = view.pipeline.name
     rules = rejects_by_rule(view.connection, name, batch=batch)
     rows = rejects_of(view.connection, name, batch=batch, limit=REJECTS_SHOWN) if rules else []
     return {
         "rejected_by": [RejectedBy.model_validate(one) for one in rules],
         "rejects": [Reject.model_validate(one) for one in rows],
+        "rejects_pruned": _tell_rejects(view, gone) if gone and gone["rows"] else None,
     }
+
+
+def _tell_rejects(view: View, gone: Row) -> str:
+    rows = f"{gone['rows']:,} rows" if gone["rows"] > 1 else "1 row"
+    return f"{rows} set aside: {tell_pruned(gone['at'], gone['who'], gone['why'], view.pipeline)}"
 
 
 def shown_columns(pipeline: Pipeline) -> tuple[str, ...]:

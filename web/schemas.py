@@ -247,6 +247,7 @@ class NightAnswer(_Answer):
     verdict: Verdict | None
     rejected_by: list[RejectedBy]
     rejects: list[Reject]
+    rejects_pruned: str | None = Field(None, description="when, by whom and why the rows that were set aside were pruned")
     columns: dict[str, str]
     rows: list[dict[str, Any]] = Field(description="the first predictions")
     lineage: Lineage

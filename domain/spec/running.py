@@ -1,11 +1,20 @@
 """How a night is published, and where its stages run."""
 
 from datetime import time, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from domain.spec.values import Change, Clock, Duration, Memory, Share, Strict
+from domain.spec.values import Change, Clock, Days, Duration, Memory, Share, Strict
+
+
+def _whole_days(value: timedelta) -> timedelta:
+    if value < timedelta(days=1):
+        raise ValueError("nothing is kept for less than a day")
+    return value
+
+
+KeptFor = Annotated[Days, AfterValidator(_whole_days)]
 
 
 class HoldIf(Strict):
@@ -19,6 +28,16 @@ class HoldIf(Strict):
 class Publish(Strict):
     deadline: Clock = Field(time(7), description="local time, after the interval's end, at which readers expect it")
     hold_if: HoldIf = HoldIf()
+
+
+class Keep(Strict):
+    """How long rows that readers no longer see are kept, before `overnight prune` and the flow `maintain` drop them."""
+
+    batches: KeptFor | None = Field(None, description="rows that readers do not see, such as 400 days; none: for ever")
+    rejected: KeptFor | None = Field(None, description="rows that were set aside, such as 90 days; none: for ever")
+    training: Literal["aliased", "all", "none"] = Field(
+        "aliased", description="the models whose inputs are kept: those that were ever champion or challenger, all, or none"
+    )
 
 
 class Limits(Strict):

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from domain.errors import DatabaseUnavailable, Refused, UsageError
+from domain.errors import DatabaseUnavailable, Pruned, Refused, UsageError
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
@@ -135,6 +135,10 @@ def translated_errors() -> Iterator[None]:
         ) from error
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable("Postgres does not answer", hint="overnight doctor") from error
+    except psycopg.DatabaseError as error:
+        if error.sqlstate == "OV008":
+            raise Pruned(_first_line(error)) from error
+        raise
 
 
 def _first_line(error: psycopg.Error) -> str:

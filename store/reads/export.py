@@ -20,10 +20,16 @@ _NDJSON = sql.SQL("COPY (SELECT row_to_json(q) FROM ({}) q) TO STDOUT (FORMAT cs
 
 
 class Copy:
-    """One COPY on a session of its own. Iterate it in one thread; `cancel` may be called from any other."""
+    """One COPY on a session of its own. Iterate it in one thread; `cancel` may be called from any other.
 
-    def __init__(self, reader: Reader, statement: str, parameters: Sequence[Any], *, form: Form, seconds: float = 600.0) -> None:
-        self._reader, self._seconds = reader, seconds
+    `batch` is the prediction batch that is read, if it might be pruned meanwhile: then it raises Pruned, or all rows come.
+    """
+
+    def __init__(
+        self, reader: Reader, statement: str, parameters: Sequence[Any], *, form: Form, seconds: float = 600.0,
+        batch: int | None = None,
+    ) -> None:  # fmt: skip
+        self._reader, self._seconds, self._batch = reader, seconds, batch
         self._statement, self._parameters = (_CSV if form == "csv" else _NDJSON).format(sql.SQL(statement)), parameters
         self._connection: Connection | None = None
         self._cancelled = False
@@ -33,7 +39,11 @@ class Copy:
         """The body, block by block. Raises DatabaseUnavailable when the end was not reached: a cut is never silent."""
         with self._reader.apart(seconds=self._seconds) as connection:
             self._connection = connection
-            if not self._cancelled:
+            if self._cancelled:
+                return
+            with connection.transaction():
+                if self._batch is not None:
+                    connection.execute("SELECT reading.require_rows(%s)", [self._batch])
                 yield from self._read(connection)
 
     def _read(self, connection: Connection) -> Iterator[bytes]:
@@ -55,6 +65,8 @@ class Copy:
         ended = channel.get_result()
         if size == -2 or ended is None or ended.status != pq.ExecStatus.COMMAND_OK:
             raise DatabaseUnavailable("the export was cut off before its end")
+        while channel.get_result() is not None:
+            pass  # until then the session takes no other command
         if block:
             yield bytes(block)
 

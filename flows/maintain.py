@@ -1,0 +1,23 @@
+"""`maintain`: keeps the house. What is older than each pipeline keeps is pruned, left-overs are swept, history is trimmed."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed, Failed
+
+from domain.errors import OvernightError
+from flows.policy import RETRY_DELAYS
+from infra.settings import load_settings
+from tasks.maintain import keep_house
+
+
+@flow(name="maintain", persist_result=False, retries=1, retry_delay_seconds=RETRY_DELAYS[-1])
+def maintain() -> Any:
+    """Does what `overnight prune --yes` does, for every pipeline. Safe to run at any time, and to kill."""
+    logging.getLogger("overnight").setLevel(logging.INFO)
+    try:
+        return Completed(message=keep_house(load_settings(), at=datetime.now(UTC), who="maintain"))
+    except OvernightError as error:
+        return Failed(message=str(error), data=error)
