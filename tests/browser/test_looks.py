@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 pytestmark = pytest.mark.browser
 PAGES = {
     "morning": "/", "pipeline": "/p/shops", "night": "/p/shops/2024-02-03", "held": "/p/shops/2024-02-04",
+    "verdict": "/p/shops/2024-02-04/verdict", "search": "/search?q=nothing",
     "model": "/p/shops/models/2", "rows": "/p/shops/rows?region=north", "key": "/p/shops/key/s000003", "docs": "/docs",
 }  # fmt: skip
 LOOKS = {
