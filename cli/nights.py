@@ -24,6 +24,7 @@ Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deploym
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, help="Take up to so many nights side by side.")]
+Tell = Annotated[bool, typer.Option("--tell", help="Wake messages and webhook as a night of the schedule does.")]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -75,6 +76,7 @@ def backfill(
     direct: Direct = False,
     model: ModelOption = "as-due",
     parallel: Parallel = 1,
+    tell: Tell = False,
 ) -> None:
     """Take every night from one to another, oldest first; nights that are done already are skipped.
 
@@ -86,7 +88,7 @@ def backfill(
         raise UsageError(f"--from {start} lies after --to {end}", hint="overnight backfill --help")
     nights = list(definition.pipeline.calendar.between(first, last))
     reports, code = backfill_nights(
-        definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel
+        definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel, tell=tell
     )
     if not as_json:
         print_nights(definition, reports)
@@ -101,9 +103,12 @@ def backfill_nights(
     direct: bool = False,
     model: ModelMode = "as-due",
     parallel: int = 1,
+    tell: bool = False,
 ) -> tuple[list[NightReport], int]:
     """Several nights under a progress bar; returns their reports and the exit code."""
-    taking = take_nights(definition, nights, load_settings(), trigger=BACKFILL, direct=direct, model=model, parallel=parallel)
+    taking = take_nights(
+        definition, nights, load_settings(), trigger=BACKFILL, direct=direct, model=model, parallel=parallel, tell=tell
+    )
     with progress(definition.pipeline.name, len(nights)) as advance:
         return collect(taking, definition, as_json, advance=advance)
 

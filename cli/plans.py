@@ -12,6 +12,7 @@ from cli.nights import (
     ModelOption,
     Name,
     Parallel,
+    Tell,
     backfill_nights,
     choose_interval,
     known_model,
@@ -81,6 +82,7 @@ def apply(
     as_json: Json = False,
     direct: Direct = False,
     parallel: Parallel = 1,
+    tell: Tell = False,
 ) -> None:
     """Take exactly the nights of a plan, or refuse and name what changed since it was made.
 
@@ -97,7 +99,9 @@ def apply(
     if not nights:
         say("nothing to do: the plan names no night")
         raise typer.Exit(EXIT_DONE)
-    reports, code = backfill_nights(definition, nights, as_json=as_json, direct=direct, model=made.model, parallel=parallel)
+    reports, code = backfill_nights(
+        definition, nights, as_json=as_json, direct=direct, model=made.model, parallel=parallel, tell=tell
+    )
     if not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 from deployments.catalogue import Definition
@@ -29,20 +30,21 @@ def take_nights(
     retrain: bool = False,
     model: ModelMode = "as-due",
     parallel: int = 1,
+    tell: bool = False,
 ) -> Reports:
     """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
 
     `retrain` trains whether it is due or not, an operator's exception that goes directly; `model` says which model scores,
-    `parallel` how many nights of a backfill may be under way at once.
+    `parallel` how many nights of a backfill may be under way at once, `tell` whether it wakes who listens for new nights.
     """
     from tasks.lanes import lanes_for
 
     url = None if direct or retrain else find_server(settings)
     if url is not None:
-        return (yield from _through_prefect(definition, nights, url, model=model, parallel=parallel))
-    holder = {"retrain": True} if retrain else {}
+        return (yield from _through_prefect(definition, nights, url, trigger=trigger, model=model, parallel=parallel, tell=tell))
+    holder = {name: True for name, asked in (("retrain", retrain), ("tell", tell)) if asked}
     if lanes_for(definition, parallel) > 1 and len(nights) > 1:
-        return (yield from _side_by_side(definition, nights, settings, trigger=trigger, model=model, lanes=parallel))
+        return (yield from _side_by_side(definition, nights, settings, holder=holder, model=model, lanes=parallel))
     return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model))
 
 
@@ -63,6 +65,7 @@ def _directly(
     from tasks.runners import runner_for
     from tasks.spread import address_of
     from tasks.stopping import stopping_between_imports
+    from tasks.webhook import tell_webhook
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
@@ -85,25 +88,35 @@ def _directly(
                 also=describe_retakes(definition, late),
             )  # fmt: skip
             codes.append(report.exit_code)
+            tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
     return worst(codes)
 
 
 def _side_by_side(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, trigger: str, model: ModelMode, lanes: int
+    definition: Definition,
+    nights: Sequence[Interval],
+    settings: Settings,
+    *,
+    holder: Mapping[str, Any],
+    model: ModelMode,
+    lanes: int,
 ) -> Reports:
     """As `_directly`, by processes that take a night each."""
     from tasks.lanes import take_side_by_side
     from tasks.right_of_way import is_way_clear
     from tasks.stopping import stopping_between_imports
+    from tasks.webhook import tell_webhook
 
     codes: list[int] = []
     taking = take_side_by_side(
-        definition, nights, settings, lanes=lanes, trigger=trigger, model=model, may_begin=lambda: is_way_clear(settings)
-    )
+        definition, nights, settings, lanes=lanes, trigger=BACKFILL, model=model, holder=holder,
+        may_begin=lambda: is_way_clear(settings),
+    )  # fmt: skip
     with stopping_between_imports(), closing(taking):
         for report in taking:
             codes.append(report.exit_code)
+            tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
     return worst(codes)
 
@@ -121,16 +134,18 @@ def _spread(
     return codes
 
 
-def _through_prefect(definition: Definition, nights: Sequence[Interval], url: str, *, model: ModelMode, parallel: int) -> Reports:
+def _through_prefect(
+    definition: Definition, nights: Sequence[Interval], url: str, *, trigger: str, model: ModelMode, parallel: int, tell: bool
+) -> Reports:
     """Starts the flow by name, in a process of its own that Prefect's server watches; reads its reports line by line."""
     label, name = definition.pipeline.calendar.label, definition.pipeline.name
-    if len(nights) == 1:
+    if trigger != BACKFILL:
         command = ["nightly", name, "--interval", label(nights[0])]
     else:
         command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
         if list(nights) != list(definition.pipeline.calendar.between(nights[0], nights[-1])):
             command += ["--nights", ",".join(map(label, nights))]
-        command += ["--parallel", str(parallel)]
+        command += ["--parallel", str(parallel), *(["--tell"] if tell else [])]
     command += ["--model", model]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--json", "--quiet"],

@@ -12,6 +12,7 @@ from domain.interval import Calendar
 from domain.spec.learning import Features, Model, Target
 from domain.spec.running import Keep, Publish, Runner
 from domain.spec.source import Column, IntervalSpec, Rejects, Source
+from domain.spec.telling import Tell
 from domain.spec.values import Name, Strict
 from domain.words import Task
 
@@ -45,6 +46,7 @@ class Pipeline(Strict):
     features: Features
     model: Model = Model()
     publish: Publish = Publish()
+    tell: Tell = Tell()
     catch_up: Literal["none", "latest", "all"] = "latest"
     keep: Keep = Keep()
     runner: Annotated[Runner, BeforeValidator(_runner)] = Runner()

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--mode", choices=["missing", "failed", "changed", "all"], default="all", help="which of them")
     backfill.add_argument("--nights", type=lambda text: text.split(","), help="these alone, commas between them")
     backfill.add_argument("--parallel", type=int, default=1, help="at most so many nights side by side")
+    backfill.add_argument("--tell", action="store_true", help="wake messages and webhook as a night of the schedule does")
     for command in (nightly, backfill):
         command.add_argument("pipeline")
         command.add_argument("--model", choices=get_args(ModelMode), default="as-due", help="which model scores")
@@ -91,7 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
             state: Any = nightly(arguments.pipeline, arguments.interval, arguments.model, return_state=True)
         else:
             asked = (arguments.pipeline, arguments.start, arguments.end, arguments.mode, arguments.nights)
-            state = backfill(*asked, model=arguments.model, parallel=arguments.parallel, return_state=True)
+            how = {"model": arguments.model, "parallel": arguments.parallel, "tell": arguments.tell}
+            state = backfill(*asked, **how, return_state=True)
     if state.is_cancelled():
         print(state.message, file=sys.stderr)
         return EXIT_FAILED

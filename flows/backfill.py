@@ -25,6 +25,7 @@ def backfill(
     nights: list[str] | None = None,
     model: ModelMode = "as-due",
     parallel: int = 1,
+    tell: bool = False,
 ) -> list[NightReport]:
     """Takes each night from `start` to `end`, both included, and goes on after a night that is held or fails.
 
@@ -36,6 +37,7 @@ def backfill(
         nights: these nights alone, as a plan lists them
         model: which model scores: as-due, as-was (that night's champion), as-if (trained for that night) or hindsight
         parallel: at most so many nights side by side; the result is the same
+        tell: wake messages and webhook as a night of the schedule does
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
@@ -51,4 +53,4 @@ def backfill(
         from flows.scale import take_nights_on_dask
 
         return take_nights_on_dask(definition, planned, settings, address=address, model=model)
-    return take_nights(nightly, definition, planned, settings, trigger=BACKFILL, model=model, lanes=parallel)
+    return take_nights(nightly, definition, planned, settings, trigger=BACKFILL, model=model, lanes=parallel, tell_others=tell)

@@ -1,5 +1,7 @@
 """`nightly`: one pipeline, one night, and before it the nights that have late rows or were missed."""
 
+from datetime import UTC, datetime
+
 from prefect import flow
 
 from domain.planning import LATE_ROWS, ModelMode
@@ -16,6 +18,7 @@ from tasks.night import take_night
 from tasks.prepare import prepare
 from tasks.runners import runner_for
 from tasks.telling import tell_at_once
+from tasks.webhook import tell_webhook
 
 
 @flow(name="nightly", flow_run_name=name_night, persist_result=False)
@@ -45,5 +48,6 @@ def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-d
     report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder(), model=model, also=also)
     show_night(definition, report, settings)
     tell(definition, report)
-    tell_at_once(definition, report, settings, trigger=trigger())
+    tell_at_once(definition, report, settings, trigger=trigger(), asked="tell" in holder())
+    tell_webhook(definition, settings, now=datetime.now(UTC))
     return report

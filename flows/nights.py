@@ -22,6 +22,7 @@ from tasks.lanes import lanes_for, take_side_by_side
 from tasks.late import nights_with_late_rows
 from tasks.planning import plan_scheduled
 from tasks.right_of_way import give_way, is_way_clear
+from tasks.webhook import tell_webhook
 
 log = logging.getLogger("overnight.night")
 
@@ -48,12 +49,13 @@ def take_nights(
     trigger: str,
     model: ModelMode = "as-due",
     lanes: int = 1,
+    tell_others: bool = False,
 ) -> list[NightReport]:
     """Takes the nights in the order given, and goes on after one that is held or fails. A backfill lets the schedule go first,
     and may take some nights side by side."""
     lanes = lanes_for(definition, lanes)
     if lanes > 1 and len(nights) > 1:
-        return _side_by_side(definition, nights, settings, lanes=lanes, model=model)
+        return _side_by_side(definition, nights, settings, lanes=lanes, model=model, tell_others=tell_others)
     reports: list[NightReport] = []
     # The run that asks for them has the heartbeat; one more per night would cost a second each to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -61,7 +63,7 @@ def take_nights(
             if trigger == BACKFILL:
                 stop_if_cancelled(reports)
                 give_way(settings)
-            with on_errand(trigger, number=number, total=len(nights)):
+            with on_errand(trigger, number=number, total=len(nights), tells=tell_others):
                 reports.append(_take_one(flow, definition, night, model=model))
     return reports
 
@@ -86,10 +88,10 @@ def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval,
 
 
 def _side_by_side(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, lanes: int, model: ModelMode
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, lanes: int, model: ModelMode, tell_others: bool
 ) -> list[NightReport]:
     """A backfill whose nights are taken by processes of their own, below this one flow run."""
-    who = holder()
+    who = holder() | ({"tell": True} if tell_others else {})
     taking = take_side_by_side(
         definition, nights, settings, lanes=lanes, trigger=BACKFILL, model=model, holder=who,
         may_begin=lambda: is_way_clear(settings),
@@ -100,5 +102,6 @@ def _side_by_side(
             reports.append(report)
             with on_errand(BACKFILL, number=len(reports), total=len(nights)):
                 tell(definition, report)
+            tell_webhook(definition, settings, now=datetime.now(UTC))
             stop_if_cancelled(reports)
     return sorted(reports, key=lambda report: report.interval.start)

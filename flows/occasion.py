@@ -26,6 +26,7 @@ class Errand:
     trigger: str
     number: int
     total: int
+    tells: bool
 
 
 _errand: ContextVar[Errand | None] = ContextVar("errand", default=None)
@@ -80,9 +81,9 @@ def place() -> tuple[int, int]:
 
 
 @contextmanager
-def on_errand(trigger: str, *, number: int, total: int) -> Iterator[None]:
+def on_errand(trigger: str, *, number: int, total: int, tells: bool = False) -> Iterator[None]:
     """Flow runs that begin inside were made by another one, and say so."""
-    token = _errand.set(Errand(trigger, number, total))
+    token = _errand.set(Errand(trigger, number, total, tells))
     try:
         yield
     finally:
@@ -91,7 +92,9 @@ def on_errand(trigger: str, *, number: int, total: int) -> Iterator[None]:
 
 def holder() -> dict[str, Any]:
     """What the ledger's line adds, so that a dead run is found on both sides."""
-    return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id())}
+    errand = _errand.get()
+    asked = {"tell": True} if errand is not None and errand.tells else {}
+    return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id()), **asked}
 
 
 def is_cancelled() -> bool:

@@ -1,7 +1,9 @@
-"""Telling people: one door for apprise, which comes with Prefect and is imported when there is something to tell."""
+"""Telling people and machines: the door for apprise, which comes with Prefect and is imported when there is something to tell,
+and for webhooks."""
 
 import logging
 import re
+from collections.abc import Mapping
 
 from infra.settings import Settings
 
@@ -27,3 +29,20 @@ def send(settings: Settings, *, title: str, body: str) -> bool:
     if not sent:
         log.warning("a message did not reach everybody in OVERNIGHT_NOTIFY%s", f" ({', '.join(unknown)})" if unknown else "")
     return sent
+
+
+WITHIN = 5.0  # seconds that a webhook has to answer
+
+
+def post(url: str, document: bytes, *, headers: Mapping[str, str]) -> tuple[int | None, str]:
+    """Posts a document; returns the answer's status, None without an answer, and what went wrong, empty when it was taken.
+
+    Never raises, follows nothing, and names no address in what it says: it may hold a secret.
+    """
+    import httpx
+
+    try:
+        answer = httpx.post(url, content=document, headers=dict(headers), timeout=WITHIN)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return None, f"no answer ({type(error).__name__})"
+    return answer.status_code, "" if answer.is_success else f"it answered {answer.status_code}"

@@ -26,9 +26,11 @@ TOLD = "told"
 WAKING = ("schedule", "catch-up", LATE_ROWS)  # what a night was taken for, if it is news; a backfill is none unless asked
 
 
-def tell_at_once(definition: Definition, report: NightReport, settings: Settings, *, trigger: str) -> bool:
-    """Of a night that was held or failed, if the schedule took it: one that somebody asked for has somebody who looks."""
-    if not settings.notify or report.state not in (RunState.HELD, RunState.FAILED) or trigger not in WAKING:
+def tell_at_once(definition: Definition, report: NightReport, settings: Settings, *, trigger: str, asked: bool = False) -> bool:
+    """Of a night that was held or failed, if the schedule took it or whoever took it asked for it: one that somebody waits for
+    has somebody who looks."""
+    wakes = asked or trigger in WAKING
+    if not settings.notify or report.state not in (RunState.HELD, RunState.FAILED) or not wakes:
         return False
     label = definition.pipeline.calendar.label(report.interval)
     body = f"{report.reason}\nReaders keep the last good night. Next: overnight runs {report.pipeline} --interval {label}"

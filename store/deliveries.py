@@ -1,0 +1,83 @@
+"""News of nights for machines: what has happened, and what of it a pipeline's webhook has taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from domain.interval import Interval
+
+# What is to be told is what happened less what was told. A backfill is no news unless it was asked to tell.
+_UNTOLD = sa.text("""
+WITH news AS (
+    SELECT p.run, CASE WHEN bool_or(p.previous IS NOT NULL) THEN 'corrected' ELSE 'published' END AS event, min(p.at) AS at,
+        min(p.previous) AS previous
+    FROM overnight.publication p WHERE p.pipeline = :pipeline AND p.at > :since AND p.run IS NOT NULL GROUP BY p.run
+    UNION ALL
+    SELECT id, 'held', ended_at, NULL FROM overnight.run WHERE pipeline = :pipeline AND state = 'held' AND ended_at > :since
+)
+SELECT n.run, n.event, n.at, n.previous, r.interval_start, r.interval_end, count(d.id) AS attempts, max(d.at) AS tried
+FROM news n JOIN overnight.run r ON r.id = n.run LEFT JOIN overnight.delivery d ON d.run = n.run AND d.event = n.event
+WHERE r.trigger <> 'backfill' OR r.holder->>'tell' = 'true'
+GROUP BY n.run, n.event, n.at, n.previous, r.interval_start, r.interval_end
+HAVING NOT coalesce(bool_or(d.delivered), false)
+ORDER BY n.at, n.run
+""")
+_RECORD = sa.text("""
+INSERT INTO overnight.delivery (run, event, delivered, status, error, at)
+VALUES (:run, :event, :delivered, :status, :error, :at)
+""")
+_TRY_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_SINCE = sa.text("""
+SELECT (detail->>'since')::timestamptz FROM overnight.action
+WHERE pipeline = :pipeline AND what = 'webhook' AND detail->>'address' = :address ORDER BY id DESC LIMIT 1
+""")
+_BEGIN = sa.text("""
+INSERT INTO overnight.action (who, what, pipeline, detail)
+SELECT 'overnight', 'webhook', name, json_build_object('address', CAST(:address AS text), 'since', registered_at)
+FROM overnight.pipeline WHERE name = :pipeline RETURNING (detail->>'since')::timestamptz
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing to tell: `published`, `held` or `corrected`; `tried` is the moment of the last attempt."""
+
+    run: int
+    event: str
+    at: datetime
+    previous: int | None
+    interval: Interval
+    attempts: int
+    tried: datetime | None
+
+
+def listening_since(connection: sa.Connection, pipeline: str, *, address: str) -> datetime:
+    """From when on a webhook is told of a pipeline's nights: since its address was written into the definition."""
+    values = {"pipeline": pipeline, "address": address}
+    found: datetime | None = connection.scalar(_SINCE, values) or connection.scalar(_BEGIN, values)
+    if found is None:
+        raise LookupError(f"the ledger knows no pipeline {pipeline}")
+    return found
+
+
+def untold_news(connection: sa.Connection, pipeline: str, *, since: datetime) -> Sequence[News]:
+    """What happened after `since` and no attempt has delivered, oldest first."""
+    lines = connection.execute(_UNTOLD, {"pipeline": pipeline, "since": since})
+    return [
+        News(at.run, at.event, at.at, at.previous, Interval(at.interval_start, at.interval_end), at.attempts, at.tried)
+        for at in lines
+    ]
+
+
+def record_attempt(
+    connection: sa.Connection, news: News, *, delivered: bool, status: int | None, error: str, at: datetime
+) -> None:  # fmt: skip
+    values = {"run": news.run, "event": news.event, "delivered": delivered, "status": status, "error": error, "at": at}
+    connection.execute(_RECORD, values)
+
+
+def is_teller(connection: sa.Connection, pipeline: str) -> bool:
+    """Whether this transaction may tell; while another one does, nobody else needs to."""
+    return bool(connection.scalar(_TRY_LOCK, {"name": f"overnight webhook {pipeline}"}))
