@@ -20,8 +20,10 @@ ARGUMENTS = {
     "score": {"small": "small", "full": "full"},
     "orchestration": {"small": "small", "full": "full"},
     "web": {"small": "small", "full": "full"},
+    "datasette": {"small": "small", "full": "full"},
+    "slots": {"small": "small", "full": "full"},
 }
-LOWER = ("validate", "night", "rss")  # ratios whose name begins so are costs: lower is better
+LOWER = ("validate", "night", "rss", "slots")  # ratios whose name begins so are costs: lower is better
 RESULTS = Path(__file__).parent / "results.json"
 
 

@@ -2,11 +2,10 @@
 
 `ratio` is ours / other in rows a second: higher is better. Ours is the whole stage: read, checked cell by cell, hashed, keys
 compared, batch and ledger line committed. `python -m bench.ingest [small|full]` measures alone and prints JSON. dlt is no
-dependency: it is measured when it can be imported, or by the Python that BENCH_DLT_PYTHON names.
+dependency: it is measured from the peers' own environment (`bench/peers.py`).
 """
 
 import importlib.metadata
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -23,6 +22,7 @@ from typing import Any
 
 import psycopg2
 
+from bench.peers import peers_python
 from deployments.catalogue import load_definition
 from infra.postgres import ensure_database, stop_server
 from infra.settings import Settings, load_settings
@@ -81,6 +81,10 @@ def _measure(settings: Settings, copies: int) -> dict[str, dict[str, Any]]:
         name: {"ratio": round(rows / seconds / rate, 3), "better": "higher", **shared, "other": round(rate)}
         for name, rate in others.items()
     }
+    found["rss_10x_rows"] = {
+        "ratio": round(peak / tenth["peak_mb"], 3), "better": "lower", "rows": rows,
+        "ours": round(peak), "other": round(tenth["peak_mb"]), "peak_mb": round(peak),
+    }  # fmt: skip
     found["parquet_vs_csv"] = {
         "ratio": round(seconds / parquet["seconds"], 3), "better": "higher", "rows": rows,
         "seconds": round(parquet["seconds"], 3),
@@ -218,8 +222,8 @@ print(time.perf_counter() - began)
 
 
 def _dlt(settings: Settings) -> float | None:
-    """Rows a second of dlt's quickest way: Arrow in, Postgres out. None where dlt is not installed."""
-    python = os.environ.get("BENCH_DLT_PYTHON") or (sys.executable if importlib.util.find_spec("dlt") else None)
+    """Rows a second of dlt's quickest way: Arrow in, Postgres out. None where dlt cannot be installed."""
+    python = peers_python()
     if python is None:
         return None
     rows, _ = _write_flights(settings.data_folder / "dlt.csv", 1)

@@ -33,7 +33,9 @@ class PlainReject:
 def slots_vs_plain(size: str = "small") -> dict[str, dict[str, Any]]:
     """Both ratios, from one run; the rounds of the two alternate."""
     count = COUNT[size]
-    ours = [_seconds(Reject, 1000), _seconds(PlainReject, 1000)] and []  # a warm-up
+    for kind in (Reject, PlainReject):
+        _seconds(kind, 1000)  # a warm-up
+    ours: list[float] = []
     other: list[float] = []
     for _ in range(ROUNDS):
         ours.append(_seconds(Reject, count))
