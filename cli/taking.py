@@ -71,7 +71,7 @@ def _directly(
         allow_preload()
     address = address_of(definition, settings) if len(nights) > 1 else None
     if address is not None:
-        return worst((yield from _spread(definition, nights, settings, address=address, trigger=trigger, model=model)))
+        return worst((yield from _spread(definition, nights, address=address, model=model)))
     call = runner_for(definition.pipeline, settings)
     codes: list[int] = []
     late: list[NightReport] = []
@@ -122,13 +122,13 @@ def _side_by_side(
 
 
 def _spread(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, trigger: str, model: ModelMode
+    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode
 ) -> Generator[NightReport, None, list[int]]:
     """The nights on Dask's workers, each report as its night ends; returns their exit codes."""
     from tasks.spread import take_nights_there
 
     codes = []
-    for report in take_nights_there(definition, nights, settings, address=address, trigger=trigger, model=model):
+    for report in take_nights_there(definition, nights, address=address, model=model):
         codes.append(report.exit_code)
         yield report
     return codes

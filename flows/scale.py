@@ -1,7 +1,7 @@
 """A backfill's nights on the workers of a Dask scheduler: each a Prefect task, as many side by side as may be."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
@@ -12,24 +12,23 @@ from prefect_dask import DaskTaskRunner
 from deployments.catalogue import Definition
 from domain.errors import OrchestratorUnavailable, OvernightError
 from domain.interval import Interval
-from domain.planning import ModelMode
+from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
 from domain.words import RunState
-from flows.nights import give_way
 from flows.occasion import on_errand
-from flows.outcome import tell
+from flows.outcome import stop_if_cancelled, tell
 from flows.policy import POLICY
+from infra.cluster import count_workers
 from infra.settings import Settings
-from tasks.spread import next_wave, take_there
-
-log = logging.getLogger("overnight.night")
+from tasks.right_of_way import give_way
+from tasks.spread import pieces_of, take_there
 
 
 @task(name="night", task_run_name="{pipeline} {label}", **POLICY)
-def night(pipeline: str, label: str, model: ModelMode) -> NightReport | State[Any]:
+def night(pipeline: str, label: str, model: ModelMode, backfill: str, place: int) -> NightReport | State[Any]:
     """One night, on the worker that Dask gives it to."""
     try:
-        return take_there(pipeline, label, model, "backfill")
+        return take_there(pipeline, label, model, backfill, place)
     except OvernightError as error:
         return Failed(message=str(error), data=error)
 
@@ -37,40 +36,41 @@ def night(pipeline: str, label: str, model: ModelMode) -> NightReport | State[An
 def take_nights_on_dask(
     definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode
 ) -> list[NightReport]:
-    """Takes the nights in waves: those that no training separates side by side, the next wave when all of them have ended."""
+    """Takes the nights oldest first, one on each worker, with the result of one after the other."""
     reports: list[NightReport] = []
+    pieces, under_way = deque(pieces_of(definition, nights, model=model)), deque[tuple[Any, Any]]()
     with DaskTaskRunner(address=address) as runner:
-        _reach(runner, address)
-        while left := nights[len(reports) :]:
-            give_way(settings)
-            wave = left[: next_wave(definition, left, settings, model=model)]
-            for report in _take_wave(runner, definition, wave, model=model):
-                reports.append(report)
-                with on_errand("backfill", number=len(reports), total=len(nights)):
-                    tell(definition, report)
+        lanes = _count_lanes(runner, address)
+        while pieces or under_way:
+            while pieces and len(under_way) < lanes:
+                give_way(settings)
+                piece = pieces.popleft()
+                under_way.append((piece, runner.submit(night, parameters=dict(zip(_NAMES, piece, strict=True)))))
+            (*_, place), future = under_way.popleft()
+            reports.append(_report(definition, nights[place], future))
+            with on_errand(BACKFILL, number=len(reports), total=len(nights)):
+                tell(definition, reports[-1])
+            stop_if_cancelled(reports)
     return reports
 
 
-def _reach(runner: Any, address: str) -> None:
+_NAMES = ("pipeline", "label", "model", "backfill", "place")
+
+
+def _count_lanes(runner: Any, address: str) -> int:
     try:
-        assert runner.client is not None
+        return count_workers(runner.client)
     except OSError as error:
         raise OrchestratorUnavailable(f"no Dask scheduler answers at {address}", hint="dask scheduler") from error
 
 
-def _take_wave(
-    runner: Any, definition: Definition, wave: Sequence[Interval], *, model: ModelMode
-) -> Iterator[NightReport]:  # fmt: skip
-    name, label = definition.pipeline.name, definition.pipeline.calendar.label
-    futures = [runner.submit(night, parameters={"pipeline": name, "label": label(interval), "model": model}) for interval in wave]
-    for interval, future in zip(wave, futures, strict=True):
-        try:
-            outcome: Any = future.result(raise_on_failure=False)
-        except Exception as error:  # Dask's own word, when each worker that it gave the night to has died
-            outcome = error
-        if isinstance(outcome, NightReport):
-            yield outcome
-            continue
-        reason = str(outcome) or type(outcome).__name__
-        exit_code = outcome.exit_code if isinstance(outcome, OvernightError) else 1
-        yield NightReport(0, name, interval, RunState.FAILED, reason, exit_code=exit_code)
+def _report(definition: Definition, interval: Interval, future: Any) -> NightReport:
+    try:
+        outcome = future.result(raise_on_failure=False)
+    except Exception as error:  # Dask's own word, when each worker that it gave the night to has died
+        outcome = error
+    if isinstance(outcome, NightReport):
+        return outcome
+    reason = str(outcome) or type(outcome).__name__
+    exit_code = outcome.exit_code if isinstance(outcome, OvernightError) else 1
+    return NightReport(0, definition.pipeline.name, interval, RunState.FAILED, reason, exit_code=exit_code)

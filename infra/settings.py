@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     image: str = Field("overnight:latest", description="the container image that stages run in where a pipeline says so")
     image_digest: str | None = Field(None, description="the image that this process runs in; stages' containers are told")
     container_network: str | None = Field(None, description="the Docker network to a Postgres that has no socket here")
+    dask_address: str | None = Field(
+        None, description="the Dask scheduler that `runner: dask` means, such as tcp://10.0.0.5:8786"
+    )
     contained: bool = Field(False, description="this process has a container's network to itself, so it may listen on all of it")
     prefect_api_url: str | None = Field(None, description="the Prefect server; none: the one that `overnight up` started")
     prefect_port: int = Field(4200, ge=1, le=65535, description="where `overnight up` starts Prefect's server")

@@ -114,6 +114,12 @@ class Watch:
             self._add(name, _count(seen[name], bins))
         self._add("", _count(pd.Series(predicted[:: self.step]), self.profile[PREDICTION]))
 
+    def join(self, other: "Watch") -> None:
+        """Takes over what another one has counted."""
+        self.rows += other.rows
+        for name, counts in other.counts.items():
+            self._add(name, counts)
+
     def _add(self, name: str, counts: "Array") -> None:
         self.counts[name] = self.counts[name] + counts if name in self.counts else counts
 

@@ -39,8 +39,11 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
 
 
 def runner_for(pipeline: Pipeline, settings: Settings) -> StageCall:
-    """The way in which this pipeline's stages are called; a dead night's containers are removed first."""
-    if pipeline.runner.kind == "inline":
+    """The way in which this pipeline's stages are called; a dead night's containers are removed first.
+
+    On Dask it is whole nights of a backfill and ranges of a night's rows that travel, and no stage does (`tasks/spread.py`).
+    """
+    if pipeline.runner.kind != "docker":
         return perform
     sweep(settings)
     return perform_in_container

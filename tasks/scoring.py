@@ -5,7 +5,7 @@ Two threads wait on Postgres (one reads, one writes) while this one predicts. No
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
@@ -23,6 +23,7 @@ from tasks.frames import KEY, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
 from tasks.predictions import predict
 from tasks.profiles import Watch
+from tasks.spread import WORTH_SPREADING, address_of, answers_from_workers
 
 
 @dataclass(slots=True)
@@ -55,17 +56,31 @@ def score_rows(
         return tally
     query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
     columns = [*night.pipeline.key, "prediction", "probability"]
-    with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns) as into:
-        for chunk in chunks:
-            frame = loaded.prepare(to_frame(chunk))
-            prediction, probability = predict(loaded.estimator, frame, night.pipeline)
-            into.write(_answer(chunk, prediction, probability, night.pipeline))
-            tally.rows += chunk.num_rows
-            tally.unseen.update(loaded.estimator[0].count_unseen(frame))
-            if watch is not None:
-                watch.see(frame, _shown(night.pipeline, prediction, probability))
+    address = address_of(night.definition, night.settings)
+    if address is not None and landed.rows >= WORTH_SPREADING:
+        with CopyIn(writing, batch, columns) as into:
+            for answer in answers_from_workers(address, night, landed, model=loaded.version.id, tally=tally, watch=watch):
+                into.write(answer)
+    else:
+        with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns) as into:
+            for answer in answer_rows(night, loaded, chunks, tally=tally, watch=watch):
+                into.write(answer)
     tally.drifts = watch.drifts() if watch is not None else ()
     return tally
+
+
+def answer_rows(
+    night: Night, loaded: Loaded, chunks: Iterable[Any], *, tally: Tally, watch: Watch | None
+) -> Iterator[Any]:  # fmt: skip
+    """Each chunk's keys, predictions and probabilities; `tally` and `watch` count what went by."""
+    for chunk in chunks:
+        frame = loaded.prepare(to_frame(chunk))
+        prediction, probability = predict(loaded.estimator, frame, night.pipeline)
+        tally.rows += chunk.num_rows
+        tally.unseen.update(loaded.estimator[0].count_unseen(frame))
+        if watch is not None:
+            watch.see(frame, _shown(night.pipeline, prediction, probability))
+        yield _answer(chunk, prediction, probability, night.pipeline)
 
 
 def _shown(pipeline: Pipeline, prediction: Any, probability: Any) -> Any:

@@ -19,6 +19,7 @@ LONGEST = 350
 DOORS = {
     "great_expectations": re.compile(r"tasks/expectations(\.py|/|_)"),
     "docker": re.compile(r"infra/containers\.py"),
+    "distributed": re.compile(r"infra/cluster\.py"),
     "prefect": re.compile(r"flows/"),
     "prefect_dask": re.compile(r"flows/"),
     "fastapi": re.compile(r"web/"),

@@ -51,5 +51,8 @@ class Limits(Strict):
 class Runner(Strict):
     """Where stages run."""
 
-    kind: Literal["inline", "docker"] = Field("inline", description="in the process, or each in a container of its own")
+    kind: Literal["inline", "docker", "dask"] = Field(
+        "inline", description="in the process, each in a container of its own, or spread over the workers of a Dask scheduler"
+    )
     limits: Limits = Limits()
+    address: str | None = Field(None, description="the Dask scheduler, such as tcp://10.0.0.5:8786; none: OVERNIGHT_DASK_ADDRESS")

@@ -1,0 +1,213 @@
+"""Work on other machines: what a Dask worker is asked for, and which work there is to ask for.
+
+A worker is a process with Overnight's code and settings of its own. What it is handed are names and numbers; rows it takes
+from Postgres, and what it has done stands in the ledger, under the locks that are there. So a worker that dies loses
+nothing but the time it had spent: Dask gives its work to another one.
+"""
+
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import sqlalchemy as sa
+from psycopg2 import sql
+
+from deployments.catalogue import Definition, load_definition
+from domain.errors import LockHeld, OvernightError, UsageError
+from domain.interval import Interval
+from domain.planning import BACKFILL, ModelMode
+from domain.report import NightReport
+from infra.settings import Settings, load_settings
+from store.batches import Batch, load_batch
+from store.engine import driver_cursor, transaction
+from store.models import load_artifact, load_version
+from tasks.context import Night, load_night
+from tasks.frames import copy_out, scoring_query
+from tasks.lane import PUBLISH, TRAIN, Lane
+from tasks.models import Loaded, read_model
+from tasks.night import take_night
+from tasks.profiles import Watch
+from tasks.runners import runner_for
+
+if TYPE_CHECKING:
+    from tasks.scoring import Tally
+
+log = logging.getLogger("overnight.night")
+WORTH_SPREADING = 500_000  # rows; below, a process has scored them before workers have loaded the model
+RANGE = 200_000  # rows, about: a second of prediction
+_PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds; the lock of a worker that died is free when Postgres notices
+
+
+def address_of(definition: Definition, settings: Settings) -> str | None:
+    """The scheduler that this pipeline's work is spread by, None when it is not.
+
+    Raises UsageError when it is to be spread and nobody says where.
+    """
+    runner = definition.pipeline.runner
+    if runner.kind != "dask":
+        return None
+    from infra.cluster import own_scheduler
+
+    address = runner.address or settings.dask_address or own_scheduler()
+    if address is None:
+        raise UsageError(
+            "runner: dask needs the address of a scheduler, in runner.address or OVERNIGHT_DASK_ADDRESS",
+            where=f"deployments/{definition.pipeline.name}/pipeline.yaml", hint="dask scheduler",
+        )  # fmt: skip
+    return address
+
+
+class Turns(Lane):
+    """A lane whose turns are flags on Dask's scheduler: each night raises its own and waits for those of the one before."""
+
+    def __init__(self, settings: Settings, backfill: str, place: int) -> None:
+        self.settings, self.backfill, self.place = settings, backfill, place
+
+    def ask(self, gate: str) -> None:
+        from infra.cluster import wait_for_flag
+
+        if self.place > 0:
+            wait_for_flag(flag(self.backfill, self.place - 1, TRAIN if gate == TRAIN else PUBLISH))
+
+    def say(self, **what: Any) -> None:
+        from infra.cluster import raise_flag
+
+        raise_flag(flag(self.backfill, self.place, what["passed"]))
+
+    def take_one(self, pipeline: str, label: str, model: ModelMode) -> NightReport:
+        definition = load_definition(self.settings.deployments, pipeline)
+        night = definition.pipeline.calendar.named(label)
+        holder = {"born": psutil.Process().create_time(), "through": "dask"}
+        call = self._in_turn(definition, night, model, call=runner_for(definition.pipeline, self.settings))
+        return take_night(definition, night, self.settings, trigger=BACKFILL, call=call, holder=holder, model=model)
+
+
+def flag(backfill: str, place: int, gate: str) -> str:
+    return f"overnight {backfill} {place} {gate}"
+
+
+def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, place: int) -> NightReport:
+    """One night of a backfill, taken whole by the worker that this is called on, with its own settings; `place` counts the
+    backfill's nights from 0.
+
+    A night that a dead worker still seems to hold is asked for again, for as long as Postgres may need to free its lock.
+    """
+    from infra.cluster import raise_flag
+
+    turns = Turns(load_settings(), backfill, place)
+    try:
+        for pause in _PATIENCE:
+            try:
+                return turns.take_one(pipeline, label, model)
+            except OvernightError as error:
+                if not (isinstance(error, LockHeld) or error.retryable):
+                    raise
+                log.info("%s %s: %s; tried again in %.0f s", pipeline, label, error, pause)
+            sleep(pause)
+        return turns.take_one(pipeline, label, model)
+    finally:  # however it ended, it is over, and the nights behind it go on
+        for gate in (TRAIN, PUBLISH):
+            raise_flag(flag(backfill, place, gate))
+
+
+def pieces_of(
+    definition: Definition, nights: Sequence[Interval], *, model: ModelMode
+) -> list[tuple[str, str, ModelMode, str, int]]:  # fmt: skip
+    """What `take_there` is called with for each night of a backfill."""
+    backfill, label = uuid.uuid4().hex[:12], definition.pipeline.calendar.label
+    return [(definition.pipeline.name, label(night), model, backfill, place) for place, night in enumerate(nights)]
+
+
+def take_nights_there(
+    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode
+) -> Iterator[NightReport]:  # fmt: skip
+    """A backfill's nights on workers, without Prefect: each report as its night ends, oldest first."""
+    from infra.cluster import connect, work_through
+
+    with connect(address) as client:
+        yield from work_through(client, take_there, pieces_of(definition, nights, model=model), ahead=1, in_order=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A range's predictions, as Arrow's own bytes, and what was seen on the way."""
+
+    rows: int
+    answers: bytes
+    unseen: Counter[str]
+    watch: Watch | None
+
+
+def ranges_of(connection: sa.Connection, landed: Batch) -> list[tuple[int, int | None]]:
+    """The table in stretches of pages, `RANGE` rows each, about: from, and up to but not with; the last one is open."""
+    with driver_cursor(connection) as cursor:
+        relation = sql.Identifier(landed.schema, landed.table).as_string(cursor)
+        cursor.execute("SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", (relation,))
+        (pages,) = cursor.fetchone() or (0,)
+    step = max(1, int(pages) * RANGE // max(1, landed.rows))
+    starts = list(range(0, max(1, int(pages)), step))
+    return [*pairwise(starts), (starts[-1], None)]
+
+
+def score_there(run_id: int, landed_id: int, model_id: int, watch: Watch | None, start: int, end: int | None) -> Scored:
+    """One stretch of a sealed batch through the model, on the worker that this is called on. Nothing is written."""
+    import pyarrow as pa
+
+    from tasks.scoring import Tally, answer_rows
+
+    night = load_night(run_id, load_settings())
+    loaded = _model(run_id, model_id)
+    tally, answers = Tally(), []
+    with transaction(night.engine) as connection:
+        landed = load_batch(connection, landed_id)
+        query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
+        with copy_out(connection, query + _between(start, end), kinds) as chunks:
+            answers = list(answer_rows(night, loaded, chunks, tally=tally, watch=watch))
+    sink = pa.BufferOutputStream()
+    if answers:
+        with pa.ipc.new_stream(sink, answers[0].schema) as stream:
+            for answer in answers:
+                stream.write_batch(answer)
+    return Scored(tally.rows, sink.getvalue().to_pybytes(), tally.unseen, watch)
+
+
+def _between(start: int, end: int | None) -> sql.Composable:
+    upper = sql.SQL("") if end is None else sql.SQL(" AND t.ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+    return sql.SQL(" WHERE t.ctid >= {}::tid").format(sql.Literal(f"({start},0)")) + upper
+
+
+@lru_cache(maxsize=2)
+def _model(run_id: int, model_id: int) -> Loaded:
+    """A worker scores many ranges of one night, and loads its model once."""
+    night = load_night(run_id, load_settings())
+    with transaction(night.engine) as connection:
+        version, artifact = load_version(connection, model_id), load_artifact(connection, model_id)
+    return read_model(night, version, artifact)
+
+
+def answers_from_workers(
+    address: str, night: Night, landed: Batch, *, model: int, tally: "Tally", watch: Watch | None
+) -> Iterator[Any]:
+    """What `answer_rows` yields, from workers that each take a stretch of the table; in the order in which they are done,
+    which no content hash depends on."""
+    import pyarrow as pa
+
+    from infra.cluster import connect, work_through
+
+    blank = Watch(watch.profile, step=watch.step) if watch is not None else None
+    with transaction(night.engine) as connection:
+        pieces = [(night.run.id, landed.id, model, blank, *stretch) for stretch in ranges_of(connection, landed)]
+    with connect(address) as client:
+        for scored in work_through(client, score_there, pieces):
+            tally.rows += scored.rows
+            tally.unseen.update(scored.unseen)
+            if watch is not None:
+                watch.join(scored.watch)
+            yield from pa.ipc.open_stream(scored.answers) if scored.answers else ()

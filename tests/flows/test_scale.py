@@ -1,0 +1,163 @@
+"""Nights and ranges of rows on real Dask workers, with a real Prefect server: the same content, whoever dies on the way."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition, load_definition
+from domain.errors import OrchestratorUnavailable
+from domain.report import NightReport
+from domain.words import RunState
+from infra.prefect_home import settings_environment
+from infra.settings import Settings, load_settings
+from store.engine import transaction
+from store.pipelines import register
+from tasks import spread
+from tasks.night import take_night
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a scheduler, two workers and Prefect's server are started
+DAYS = [f"2024-01-{day:02d}" for day in range(1, 13)]
+
+
+@dataclass
+class Cluster:
+    """A scheduler and two workers, processes like on two machines."""
+
+    folder: Path
+    environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        import json
+
+        return str(json.loads((self.folder / "scheduler.json").read_text())["address"])
+
+    def start(self, *words: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "dask",
+            *words,
+            "--scheduler-file",
+            str(self.folder / "scheduler.json"),
+            "--no-dashboard",
+        ]
+        log = (self.folder / f"{words[0]}.log").open("ab")
+        self.processes.append(subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    environment = {**os.environ, **settings_environment(settings), "PYTHONPATH": str(Path.cwd())}
+    cluster = Cluster(tmp_path, environment)
+    cluster.start("scheduler", "--host", "127.0.0.1", "--port", "0")
+    wait_for(lambda: (tmp_path / "scheduler.json").exists())
+    for _ in range(2):
+        cluster.start("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1")
+    for name, value in settings_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OVERNIGHT_DASK_ADDRESS", cluster.address)
+    load_settings.cache_clear()
+    yield cluster
+    for process in cluster.processes:
+        process.kill()
+        process.wait()
+    load_settings.cache_clear()
+
+
+def wait_for(find: Callable[[], Any], *, seconds: float = 40) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def on_dask(definition: Definition, owner: sa.Engine) -> Definition:
+    """The same pipeline under another name, on the same files, spread over Dask's workers."""
+    folder = definition.folder.with_name("spread")
+    folder.mkdir()
+    for file in definition.folder.iterdir():
+        (folder / file.name).write_text(file.read_text().replace("name: shops", "name: spread\nrunner: {kind: dask}"))
+    spread = load_definition(folder.parent, "spread")
+    register(owner, spread.pipeline, expectations=list(spread.expectations))
+    return spread
+
+
+def published(engine: sa.Engine, pipeline: str) -> list[tuple[Any, ...]]:
+    query = "SELECT interval_start, kind, content_hash, model_version FROM reading.published WHERE pipeline = :name ORDER BY 1, 2"
+    with transaction(engine) as connection:
+        return [tuple(line) for line in connection.execute(sa.text(query), {"name": pipeline})]
+
+
+def nights_of(definition: Definition, settings: Settings) -> list[NightReport]:
+    calendar = definition.pipeline.calendar
+    return [take_night(definition, calendar.named(day), settings, trigger="test") for day in DAYS]
+
+
+def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_gives(
+    cluster: Cluster, prefect: str, shops: Definition, settings: Settings, owner: sa.Engine, writer: sa.Engine,
+    write_day: Callable[..., Path],
+) -> None:  # fmt: skip
+    from threading import Thread
+
+    from flows.backfill import backfill
+    from flows.outcome import outcome_of
+
+    for day in DAYS:
+        write_day(day)
+    nights_of(shops, settings)
+    on_dask(shops, owner)
+
+    def kill() -> None:
+        wait_for(lambda: len([line for line in published(writer, "spread") if line[1] == "prediction"]) >= 2)
+        cluster.processes[-1].kill()
+
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
+    reports = outcome_of(backfill("spread", DAYS[0], DAYS[-1], return_state=True))
+    killer.join()
+    assert [report.state for report in reports] == [RunState.PUBLISHED] * len(DAYS), [report.reason for report in reports]
+    assert published(writer, "spread") == published(writer, "shops")
+    with transaction(writer) as connection:
+        holders = connection.execute(sa.text("SELECT DISTINCT holder ->> 'pid' FROM overnight.run WHERE pipeline = 'spread'"))
+        assert len(holders.all()) == 2, "both workers took nights"
+        assert not connection.scalar(sa.text("SELECT count(*) FROM overnight.run WHERE state = 'running'"))
+
+
+def test_a_big_nights_ranges_on_workers_give_the_same_predictions(
+    cluster: Cluster, shops: Definition, settings: Settings, owner: sa.Engine, writer: sa.Engine,
+    write_day: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(spread, "RANGE", 100)
+    monkeypatch.setattr("tasks.scoring.WORTH_SPREADING", 1)
+    for day in DAYS[:3]:
+        write_day(day, rows=3000)
+    spreading = on_dask(shops, owner)
+    for definition in (shops, spreading):
+        for day in DAYS[:3]:
+            take_night(definition, definition.pipeline.calendar.named(day), load_settings(), trigger="test")
+    assert [line[1] for line in published(writer, "shops")].count("prediction") >= 1
+    assert published(writer, "spread") == published(writer, "shops")
+
+
+def test_without_a_scheduler_the_sentence_says_so(
+    shops: Definition, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("infra.cluster.ANSWERS_WITHIN", 1)
+    nights = [shops.pipeline.calendar.named(DAYS[0])]
+    with pytest.raises(OrchestratorUnavailable, match=r"Dask scheduler at tcp://127\.0\.0\.1:1 does not answer"):
+        list(
+            spread.take_nights_there(
+                shops, nights, address="tcp://127.0.0.1:1", model="as-due"
+            )
+        )  # fmt: skip
