@@ -77,13 +77,25 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
         quality = {line["name"]: listing.list_quality(ledger, pipeline=line["name"]) for line in lines}
         since = datetime.now(UTC) - RETAKEN_FOR
         retaken = {line["name"]: listing.list_retaken(ledger, pipeline=line["name"], since=since) for line in lines}
+        gaps = {line["name"]: _missing_nights(ledger, line) for line in lines}
     if name and not lines:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     if not lines:
         say("no pipeline has run yet; next: overnight demo, or overnight run NAME")
-    standings = [_standing(line, quality[line["name"]], retaken[line["name"]]) for line in lines]
+    standings = [{**_standing(line, quality[line["name"]], retaken[line["name"]]), "gaps": gaps[line["name"]]} for line in lines]
     for standing in standings:
         print_json(standing) if as_json else _print_standing(standing)
+
+
+def _missing_nights(ledger: sa.Connection, line: dict[str, Any]) -> list[str]:
+    """The nights between published ones of which nothing is published and that nobody has waived."""
+    calendar = Pipeline.model_validate(line["definition"]).calendar
+    spans = listing.list_gaps(ledger, pipeline=line["name"])
+    nights: list[str] = []
+    for span in spans:
+        between = calendar.between(calendar.containing(span["start"]), calendar.containing(span["until"]))
+        nights += [calendar.label(night) for night in between if night.start < span["until"]]
+    return nights
 
 
 def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows) -> dict[str, Any]:
@@ -123,6 +135,10 @@ def _print_standing(standing: dict[str, Any]) -> None:
         since = datetime.fromisoformat(standing["late_since"])
         out.print(f"  late since        {since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due")
     out.print(f"  newest night      {standing['newest_night'] or '-'}: {styled(standing['state'])}, {standing['reason'] or '-'}")
+    if standing["gaps"]:
+        nights, more = ", ".join(standing["gaps"][:5]), len(standing["gaps"]) - 5
+        out.print(f"  missing nights    {nights}{f' and {more} more' if more > 0 else ''}")
+        say(f"next: overnight backfill, or overnight waive {standing['pipeline']} {standing['gaps'][0]} --why …")
     if standing["late_rows"]:
         taken = ", ".join(f"{one['night']} {one['state']}" for one in standing["late_rows"])
         out.print(f"  late rows         taken again in the last {RETAKEN_FOR.days} days: {taken}")

@@ -46,14 +46,18 @@ class Standing:
 
 
 def judge_standing(
-    *, pipeline: str, label: str, attempt: Attempt | None, predictions: bool, rows: bool, overdue: bool
+    *, pipeline: str, label: str, attempt: Attempt | None, predictions: bool, rows: bool, overdue: bool, waived: str = ""
 ) -> Standing:
-    """How one night stands. `predictions` and `rows`: whether readers see a prediction and an input batch of it."""
+    """How one night stands. `predictions` and `rows`: whether readers see a prediction and an input batch of it; `waived`:
+    who has left it out on purpose, and why."""
     again = f"overnight run {pipeline} --interval {label}"
     if predictions or rows:
         state = NightState.PUBLISHED if predictions else NightState.LEARNING
         what = "Published." if predictions else "Its rows are published to learn from; no model may score this night yet."
         return Standing(state, *_after_publication(what, attempt, again))
+    if waived and not (attempt and attempt.state is RunState.RUNNING):
+        state = NightState.MISSING if attempt is None else _unpublished(attempt, again).state
+        return Standing(state, sentence(f"left out on purpose, {waived}"))
     if attempt is None and overdue:
         return Standing(NightState.MISSING, "The deadline has passed and no run was ever started for this night.", again)
     if attempt is None:

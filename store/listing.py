@@ -69,6 +69,9 @@ WHERE pipeline = :pipeline AND trigger = 'late rows' AND started_at >= :since OR
 """
 
 
+_GAPS = "SELECT start, until FROM reading.gap WHERE pipeline = :pipeline ORDER BY start"
+
+
 def _rows(connection: sa.Connection, query: str, **values: object) -> Rows:
     return [dict(line) for line in connection.execute(sa.text(query), values).mappings()]
 
@@ -93,6 +96,11 @@ def list_batches(connection: sa.Connection, *, pipeline: str, start: datetime | 
 def list_models(connection: sa.Connection, *, pipeline: str) -> Rows:
     """Model versions with what was measured when they were trained, and since which night each is champion."""
     return _rows(connection, _MODELS, pipeline=pipeline)
+
+
+def list_gaps(connection: sa.Connection, *, pipeline: str) -> Rows:
+    """The spans between published nights of which nothing is published and that nobody has waived, oldest first."""
+    return _rows(connection, _GAPS, pipeline=pipeline)
 
 
 def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:

@@ -10,23 +10,33 @@ from domain.words import RunState
 
 # A night is published when readers see its input: a night without a model has no predictions.
 _KNOWN = sa.text("""
-SELECT n.interval_start, n.state, n.reason, n.runs,
+SELECT coalesce(n.interval_start, w.interval_start) AS interval_start, coalesce(n.state, 'skipped') AS state,
+    coalesce(n.reason, '') AS reason, coalesce(n.runs, 0) AS runs, coalesce(w.why, '') AS waived,
     EXISTS (SELECT FROM overnight.pointer p WHERE p.pipeline = n.pipeline AND p.kind = 'input'
-        AND p.interval_start = n.interval_start) AS published,
-    coalesce((SELECT a.detail->>'reason' FROM overnight.action a WHERE a.pipeline = n.pipeline AND a.what = 'waive'
-        AND a.interval_start = n.interval_start ORDER BY a.id DESC LIMIT 1), '') AS waived
-FROM reading.night n
-WHERE n.pipeline = :pipeline AND n.interval_start >= :start AND n.interval_start < :end
+        AND p.interval_start = n.interval_start) AS published
+FROM (SELECT * FROM reading.night WHERE pipeline = :pipeline AND interval_start >= :start AND interval_start < :end) n
+    FULL JOIN (SELECT * FROM reading.waived WHERE pipeline = :pipeline AND interval_start >= :start AND interval_start < :end) w
+    ON w.interval_start = n.interval_start
 """)
 
 
 def known_nights(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Mapping[datetime, Known]:
-    """The intervals in `[start, end)` that were ever tried, by their start."""
+    """The intervals in `[start, end)` that were ever tried or waived, by their start."""
     lines = connection.execute(_KNOWN, {"pipeline": pipeline, "start": start, "end": end})
     return {
         line.interval_start: Known(RunState(line.state), line.reason, line.runs, line.published, waived=line.waived)
         for line in lines
     }
+
+
+def waived_nights(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> set[datetime]:
+    """The starts of the nights in `[start, end)` that are left out on purpose."""
+    return set(connection.scalars(_WAIVED, {"pipeline": pipeline, "start": start, "end": end}))
+
+
+_WAIVED = sa.text("""
+SELECT interval_start FROM reading.waived WHERE pipeline = :pipeline AND interval_start >= :start AND interval_start < :end
+""")
 
 
 # Nights whose newest run was to take late rows in and died or failed, a few times at most.

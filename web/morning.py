@@ -13,7 +13,7 @@ from domain.words import BatchKind
 from store.reads.connection import Row
 from store.reads.models import moves, quality, tonights_models, versions
 from store.reads.nights import batches_of, usual_rows
-from store.reads.pipelines import NightLine, Published, nights_between, published_between
+from store.reads.pipelines import NightLine, Published, nights_between, published_between, waived_between
 from store.reads.trust import PipelineStanding, check_nights, judge_night
 from web.edge import Answered, View
 from web.schemas import Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
@@ -143,13 +143,14 @@ def describe_nights(view: View, pipeline: Pipeline, *, first: Interval, last: In
     for one in published_between(view.connection, name, first=first.start, last=last.start):
         seen.setdefault(one.interval.start, []).append(one)
     batches = batches_of(view.connection, [line.input_batch for line in lines if line.input_batch])
+    waived = waived_between(view.connection, name, first=first.start, last=last.start)
     nights = []
     for interval in pipeline.calendar.between(first, last):
         line, published = by_start.get(interval.start), seen.get(interval.start, [])
         kinds = {one.kind for one in published}
         standing = judge_night(
             pipeline, interval, attempt=line.attempt if line else None, now=view.now,
-            predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds,
+            predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds, waived=waived.get(interval.start, ""),
         )  # fmt: skip
         nights.append(
             describe_night(view, pipeline, interval, line=line, published=published, standing=standing, batches=batches)

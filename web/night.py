@@ -16,7 +16,7 @@ from store.reads.nights import (
     stages_of,
     usual_rows,
 )
-from store.reads.pipelines import Published, nights_between, published_between
+from store.reads.pipelines import Published, nights_between, published_between, waived_between
 from store.reads.pruned import pruned, tell_pruned
 from store.reads.rows import OWN, Question, column_types, read_page
 from store.reads.trust import check_nights, judge_night, trust_night
@@ -43,8 +43,9 @@ def night(view: View, name: str) -> Answered:
     seen = {one.kind: one for one in pointers}
     predictions, rows = seen.get(BatchKind.PREDICTION), seen.get(BatchKind.INPUT)
     standing = judge_night(
-        pipeline, interval, attempt=line.attempt if line else None, predictions=bool(predictions), rows=bool(rows), now=view.now
-    )
+        pipeline, interval, attempt=line.attempt if line else None, predictions=bool(predictions), rows=bool(rows), now=view.now,
+        waived=waived_between(view.connection, pipeline.name, first=start, last=start).get(start, ""),
+    )  # fmt: skip
     trust = trust_night(pipeline, interval, seen=predictions, standing=standing, now=view.now)
     runs = runs_of(view.connection, pipeline.name, start=start)
     landed = rows.batch if rows else line.input_batch if line else None

@@ -96,19 +96,24 @@ SELECT r.* FROM unnest(%(names)s::text[]) AS n (name), LATERAL (
 
 
 def find_gaps(connection: Connection, names: Sequence[str]) -> dict[str, list[Interval]]:
-    """Each pipeline's spans between published nights, of either kind, of which nothing is published, oldest first."""
+    """Each pipeline's spans between published nights, of either kind, of which nothing is published or waived, oldest first."""
     gaps: dict[str, list[Interval]] = {}
     for line in fetch(connection, _GAPS, {"names": list(names)}):
         gaps.setdefault(line["pipeline"], []).append(Interval(line["start"], line["until"]))
     return gaps
 
 
-# A publication is never taken back, so whatever was published once is published now.
-_GAPS = sql.SQL("""
-SELECT pipeline, start, until FROM (
-    SELECT pipeline, interval_end AS start, lead(interval_start) OVER (PARTITION BY pipeline ORDER BY interval_start) AS until
-    FROM (SELECT DISTINCT pipeline, interval_start, interval_end FROM reading.publication WHERE pipeline = ANY (%(names)s)) n
-) g WHERE until > start ORDER BY pipeline, start
+_GAPS = sql.SQL("SELECT pipeline, start, until FROM reading.gap WHERE pipeline = ANY (%(names)s) ORDER BY pipeline, start")
+
+
+def waived_between(connection: Connection, name: str, *, first: datetime, last: datetime) -> dict[datetime, str]:
+    """Who has waived which of the nights that start from `first` to `last`, and why, by their starts."""
+    lines = fetch(connection, _WAIVED, {"name": name, "first": first, "last": last})
+    return {line["interval_start"]: f"by {line['who']}: {line['why']}" for line in lines}
+
+
+_WAIVED = sql.SQL("""
+SELECT interval_start, who, why FROM reading.waived WHERE pipeline = %(name)s AND interval_start BETWEEN %(first)s AND %(last)s
 """)
 
 

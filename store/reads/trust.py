@@ -82,14 +82,15 @@ def _marked(line: NightLine, key: int | None, alive: Alive) -> NightLine:
 
 
 def judge_night(
-    pipeline: Pipeline, interval: Interval, *, attempt: Attempt | None, predictions: bool, rows: bool, now: datetime
-) -> Standing:
+    pipeline: Pipeline, interval: Interval, *, attempt: Attempt | None, predictions: bool, rows: bool, now: datetime,
+    waived: str = "",
+) -> Standing:  # fmt: skip
     """How one night stands, as `domain.standing` says it."""
     calendar = pipeline.calendar
     overdue = deadline_of(interval, calendar=calendar, at=pipeline.publish.deadline) <= now
     return judge_standing(
         pipeline=pipeline.name, label=calendar.label(interval), attempt=attempt, predictions=predictions, rows=rows,
-        overdue=overdue,
+        overdue=overdue, waived=waived,
     )  # fmt: skip
 
 
