@@ -18,13 +18,14 @@ from domain.errors import DefinitionError, OvernightError
 from domain.words import Severity
 from store.engine import acting_role, translate
 from tasks.expectations.catches import Catch, marked_rows
-from tasks.expectations.findings import Finding
+from tasks.expectations.findings import Finding, finding_of
 from tasks.expectations.suite import Rule
+from tasks.expectations.wholes import figure_of, told_of, told_rows
 
 if TYPE_CHECKING:
-    from tasks.expectations.engine import Reader
+    from tasks.expectations.engine import Reader, Session
 
-_VIEW, _EMPTY = "audited", sql.Identifier("pg_temp", "empty")
+_VIEW, _TOLD, _EMPTY = "audited", "told", sql.Identifier("pg_temp", "empty")
 _OPTIONS = (
     "-c role={role} -c timezone=UTC -c search_path=pg_catalog -c lock_timeout=60s -c work_mem=256MB "
     "-c default_transaction_read_only=on"
@@ -73,22 +74,77 @@ def judge_here(
     from tasks.expectations import engine
 
     rules = [rule for rule in rules if not rule.is_about_history]
-    by_row = [rule for rule in rules if engine.is_row_level(rule)]
-    whole = [rule for rule in rules if not engine.is_row_level(rule)]
-    database = reader.database
     _lint(reader, audited, rules)
-    _show(database, audited)
-    session = reader.open(_VIEW)
-    findings, catches = session.judge_rows(by_row, mostly=mostly)
+    _show(reader.database, audited)
+    session = reader.open(_VIEW, audited.columns)
+    catches = session.catches([rule for rule in rules if engine.is_row_level(rule)])
+    whole = [rule for rule in rules if not engine.is_row_level(rule)]
+    findings = session.judge_rows([catch for catch in catches if catch.unique], mostly=mostly)
+    setting = _Setting(audited, catches, set_aside=set_aside, shared=any(finding.unexpected for finding in findings))
+    answered = {} if setting.shared_go else _answered(whole, audited)
+    findings += _scan(reader, setting, answered, mostly=mostly)
     failing = {finding.rule.number for finding in findings if finding.unexpected}
-    catches = [catch for catch in catches if catch.rule.number in failing]
-    examples = {catch.rule.number: _examples(database, audited, catch) for catch in catches}
-    caught = [catch for catch in catches if set_aside and catch.rule.severity is Severity.CRITICAL]
-    if caught and whole:
-        _show(database, audited, without=caught)
-        session = reader.open(_VIEW)
-    findings += session.judge(whole)
+    examples = {c.rule.number: _examples(reader.database, audited, c) for c in catches if c.rule.number in failing}
+    caught = [catch for catch in setting.critical if catch.rule.number in failing]
+    findings += _judge_left(reader, session, audited, [rule for rule in whole if rule.number not in answered], caught)
+    findings += _unread(rules, findings)
     return Findings(tuple(sorted(findings, key=lambda finding: finding.rule.number)), tuple(caught), examples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What is judged, and what of it goes: `shared` says whether rows were found that share a key."""
+
+    audited: Audited
+    catches: Sequence[Catch]
+    set_aside: bool
+    shared: bool
+
+    @property
+    def critical(self) -> list[Catch]:
+        return [catch for catch in self.catches if self.set_aside and catch.rule.severity is Severity.CRITICAL]
+
+    @property
+    def shared_go(self) -> bool:
+        """Whether rows go for sharing a key, which no condition on a single row tells."""
+        return self.shared and any(catch.unique for catch in self.critical)
+
+
+def _answered(whole: Sequence[Rule], audited: Audited) -> dict[int, tuple[Rule, Any]]:
+    """The rules about the whole night that the scan of rows answers, with their aggregates."""
+    figures = {rule.number: (rule, figure_of(rule, audited.columns)) for rule in whole}
+    return {number: (rule, figure) for number, (rule, figure) in figures.items() if figure is not None}
+
+
+def _scan(
+    reader: "Reader", setting: _Setting, answered: Mapping[int, tuple[Rule, Any]], *, mostly: Mapping[int, float]
+) -> list[Finding]:
+    """Judges by one look at each row: the rules about rows, and those about the whole that are left of them."""
+    audited, told = setting.audited, [catch for catch in setting.catches if not catch.unique]
+    if not told and not answered:
+        return []
+    critical = [catch for catch in setting.critical if not catch.unique]
+    query = told_rows(audited.schema, audited.table, list(audited.columns), told, critical=critical)
+    body = _as_text(reader.database, query)
+    _make(reader.database, sql.SQL("CREATE TEMPORARY VIEW {} AS ").format(sql.Identifier(_TOLD)) + body)
+    session = reader.open(_TOLD, audited.columns)
+    return session.judge_rows([told_of(catch) for catch in told], mostly=mostly, whole=answered)
+
+
+def _judge_left(
+    reader: "Reader", session: "Session", audited: Audited, rules: Sequence[Rule], caught: Sequence[Catch]
+) -> list[Finding]:
+    """Judges the other rules about the whole night, of the rows that no catch wants."""
+    if caught and rules:
+        _show(reader.database, audited, without=caught)
+        session = reader.open(_VIEW, audited.columns)
+    return session.judge(rules)
+
+
+def _unread(rules: Sequence[Rule], findings: Sequence[Finding]) -> list[Finding]:
+    """The rules that nothing was said of, said."""
+    told = {finding.rule.number for finding in findings}
+    return [finding_of(rule, None, row_level=True) for rule in rules if rule.number not in told]
 
 
 def lint(url: sa.URL, audited: Audited, rules: Sequence[Rule]) -> None:
@@ -109,7 +165,7 @@ def _lint(reader: "Reader", audited: Audited, rules: Sequence[Rule]) -> None:
     # A real, empty table: a view without rows would be planned away before a bad regular expression is looked at.
     _make(database, sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(_EMPTY, sql.Identifier(audited.schema, audited.table)))
     _show(database, audited, table=_EMPTY)
-    session = reader.open(_VIEW)
+    session = reader.open(_VIEW, audited.columns)
     for finding in session.judge(rules):
         if finding.error:
             raise DefinitionError(f"{finding.rule.name} cannot be judged: {finding.error}", where=finding.rule.where)

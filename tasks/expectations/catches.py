@@ -48,13 +48,19 @@ def marked_rows(schema: str, table: str, catches: Sequence[Catch]) -> sa.Subquer
     return sa.select(*columns).select_from(rows).subquery("marked")
 
 
-def with_floats(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """The condition with its bounds as floats where they are written into a statement: a bare 10.0 is a decimal number
-    there, and every integer of the table would be turned into one to be compared with it."""
+def with_numbers(condition: sa.ColumnElement[bool], *, whole: bool) -> sa.ColumnElement[bool]:
+    """The condition with its bounds, which are all floats, as the column's own type of number: a bare 10.0 is a decimal where it
+    is written into a statement, and a float beside an integer column turns every integer of the table into a float.
+
+    `whole` says that the columns are integers.
+    """
 
     def typed(element: Any, **_: Any) -> Any:
-        is_float = isinstance(element, sa.BindParameter) and isinstance(element.value, float)
-        return sa.cast(element, sa.Double) if is_float else None
+        if not isinstance(element, sa.BindParameter) or not isinstance(element.value, float):
+            return None
+        if whole and element.value.is_integer() and abs(element.value) < 2**53:
+            return sa.literal(int(element.value), sa.BigInteger())
+        return sa.cast(element, sa.Double)
 
     return replacement_traverse(condition, {}, typed)
 

@@ -28,9 +28,16 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import Validator
 
 from domain.errors import DefinitionError
-from tasks.expectations.catches import Catch, breaks, present, sharing, with_floats
+from tasks.expectations.catches import Catch, breaks, present, sharing, with_numbers
 from tasks.expectations.findings import Finding, finding_of, first_line
-from tasks.expectations.own import JUDGING, OWN_ONLY, ExpectKeyToBeUnique, ExpectRowsToPass
+from tasks.expectations.own import (
+    ANSWERING,
+    JUDGING,
+    OWN_ONLY,
+    ExpectFigureToLieWithin,
+    ExpectKeyToBeUnique,
+    ExpectRowsToPass,
+)
 from tasks.expectations.suite import Rule, nearest
 
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # it repeats "lossy conversion" for every decimal
@@ -142,29 +149,32 @@ def _comparison(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A table or view, open for judging."""
+    """A table or view, open for judging; `kinds` are its columns' types."""
 
     validator: Any
+    kinds: Mapping[str, str]
 
     def judge(self, rules: Sequence[Rule]) -> list[Finding]:
         """One finding per rule, in their order, by Great Expectations' own classes."""
         return self._validate(rules, [_original(rule) for rule in rules])
 
-    def judge_rows(self, rules: Sequence[Rule], *, mostly: Mapping[int, float]) -> tuple[list[Finding], list[Catch]]:
-        """One finding per row-level rule, in their order, and for each rule that could be read what rows it catches.
-
-        `mostly` gives the share of rows that each must reach.
-        """
-        catches = {catch.rule.number: catch for catch in self.catches(rules)}
-        token = JUDGING.set(catches)
+    def judge_rows(
+        self, catches: Sequence[Catch], *, mostly: Mapping[int, float], whole: Mapping[int, tuple[Rule, Any]] | None = None
+    ) -> list[Finding]:
+        """One finding for each catch, and for each rule about the whole night that an aggregate answers, all by one scan but
+        for the keys. `mostly` gives the share of rows that each row-level rule must reach."""
+        whole = whole or {}
+        tokens = JUDGING.set({catch.rule.number: catch for catch in catches}), ANSWERING.set(whole)
         try:
-            able = [rule for rule in rules if rule.number in catches]
-            shared = sharing(list(catches.values()))
-            found = self._validate(able, [_counting(catches[r.number], shared, mostly[r.number]) for r in able])
+            shared = sharing(catches)
+            asked = [(c.rule, _counting(c, shared, mostly[c.rule.number])) for c in catches]
+            asked += [
+                (rule, ExpectFigureToLieWithin(number=number, meta={"rule": number})) for number, (rule, _) in whole.items()
+            ]
+            return self._validate([rule for rule, _ in asked], [expectation for _, expectation in asked])
         finally:
-            JUDGING.reset(token)
-        unable = [finding_of(rule, None, row_level=True) for rule in rules if rule.number not in catches]
-        return sorted([*found, *unable], key=lambda finding: finding.rule.number), list(catches.values())
+            JUDGING.reset(tokens[0])
+            ANSWERING.reset(tokens[1])
 
     def _validate(self, rules: Sequence[Rule], expectations: Sequence[Any]) -> list[Finding]:
         if not rules:
@@ -193,9 +203,12 @@ class Session:
         for rule, expectation, metric in asked:
             if metric.id in got:
                 judged = [*self._domain(expectation)]
-                condition = with_floats(sa.and_(got[metric.id][0], *judged))
+                condition = with_numbers(sa.and_(got[metric.id][0], *judged), whole=self._are_whole(rule))
                 found.append(Catch(rule, condition, sa.and_(*judged) if judged else None))
         return sorted(found, key=lambda catch: catch.rule.number)
+
+    def _are_whole(self, rule: Rule) -> bool:
+        return bool(rule.columns) and all(self.kinds.get(name) == "int" for name in rule.columns)
 
     def _condition_metric(self, expectation: Any) -> Any:
         needed = expectation.get_validation_dependencies(
@@ -238,10 +251,10 @@ class Reader:
         self.database = database
         self._engine = SqlAlchemyExecutionEngine(engine=database, create_temp_table=False)
 
-    def open(self, table: str) -> Session:
+    def open(self, table: str, kinds: Mapping[str, str]) -> Session:
         """A table or view, by its name in the session's path, ready to be judged."""
         data = SqlAlchemyBatchData(execution_engine=self._engine, table_name=table, create_temp_table=False)
-        return Session(Validator(execution_engine=self._engine, batches=[Batch(data=data)], data_context=_context()))
+        return Session(Validator(execution_engine=self._engine, batches=[Batch(data=data)], data_context=_context()), kinds)
 
 
 @lru_cache(maxsize=1)

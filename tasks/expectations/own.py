@@ -17,9 +17,12 @@ from great_expectations.expectations.metrics.metric_provider import metric_parti
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
 from tasks.expectations.catches import Catch, breaks
+from tasks.expectations.suite import Rule
+from tasks.expectations.wholes import lies_within
 
 _PARAMETERS_OF_SQL = ("sql",)
 JUDGING: ContextVar[Mapping[int, Catch]] = ContextVar("the catches of the rules that are being judged, by number")
+ANSWERING: ContextVar[Mapping[int, tuple[Rule, Any]]] = ContextVar("rules about the whole night and their aggregates, by number")
 _IN_ONE_SCAN = {
     "engine": SqlAlchemyExecutionEngine,
     "partial_fn_type": MetricPartialFunctionTypes.AGGREGATE_FN,
@@ -36,7 +39,7 @@ class _RowsFailing(TableMetricProvider):  # type: ignore[misc]
     @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
         condition = JUDGING.get()[metric_value_kwargs["number"]].met
-        return sa.func.sum(sa.case((condition, 1), else_=0)), metric_domain_kwargs, {}
+        return sa.func.count().filter(condition), metric_domain_kwargs, {}
 
 
 class _RowsJudged(TableMetricProvider):  # type: ignore[misc]
@@ -48,7 +51,7 @@ class _RowsJudged(TableMetricProvider):  # type: ignore[misc]
     @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
         judged = JUDGING.get()[metric_value_kwargs["judged"]].judged
-        return sa.func.count() if judged is None else sa.func.sum(sa.case((judged, 1), else_=0)), metric_domain_kwargs, {}
+        return sa.func.count() if judged is None else sa.func.count().filter(judged), metric_domain_kwargs, {}
 
 
 class ExpectRowsToPass(BatchExpectation):  # type: ignore[misc]
@@ -65,6 +68,29 @@ class ExpectRowsToPass(BatchExpectation):  # type: ignore[misc]
 
     def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
         return _row_result(metrics["table.rows_failing"] or 0, metrics["table.rows_judged"] or 0, self.mostly)
+
+
+class _Figure(TableMetricProvider):  # type: ignore[misc]
+    """The one figure that a rule about the whole night is about."""
+
+    metric_name = "table.figure"
+    value_keys = ("number",)
+
+    @metric_partial(**_IN_ONE_SCAN)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, metric_domain_kwargs: Any, metric_value_kwargs: Any, **_: Any) -> Any:
+        return ANSWERING.get()[metric_value_kwargs["number"]][1], metric_domain_kwargs, {}
+
+
+class ExpectFigureToLieWithin(BatchExpectation):  # type: ignore[misc]
+    """What a rule about the whole night is judged by, where one aggregate answers it."""
+
+    number: int
+    metric_dependencies: ClassVar = ("table.figure",)
+    success_keys: ClassVar = ("number",)
+
+    def _validate(self, metrics: Any, **_: Any) -> dict[str, Any]:
+        value = metrics["table.figure"]
+        return {"success": lies_within(value, ANSWERING.get()[self.number][0]), "result": {"observed_value": value}}
 
 
 class _SharedKeys(TableMetricProvider):  # type: ignore[misc]
@@ -161,7 +187,7 @@ class ExpectQueryValueToBeBetween(BatchExpectation):  # type: ignore[misc]
         return {"success": inside, "result": {"observed_value": value}}
 
 
-OWN_ONLY = {"expect_key_to_be_unique", "expect_rows_to_pass"}
+OWN_ONLY = {"expect_key_to_be_unique", "expect_rows_to_pass", "expect_figure_to_lie_within"}
 
 
 def _row_result(unexpected: int, rows: int, mostly: float) -> dict[str, Any]:
