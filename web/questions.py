@@ -89,9 +89,21 @@ def form_words(
     return {
         "asked": asked, "all_columns": column_types(pipeline), "kept": [*filters, *kept], "first": address(None),
         "filters": [(filter_words(*pair), address(pair)) for pair in filters], "has_key": whole_key,
-        "bare": _bare(path, query),
+        "bare": _bare(path, query), "sorts": _sorts(pipeline, question, path, query),
         "export": path, "export_query": urlencode(kept_in_file),
     }  # fmt: skip
+
+
+def _sorts(pipeline: Pipeline, question: Question, path: str, query: Sequence[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """By column, the address that sorts by it, the other way round when that is how it is, and how it is sorted now."""
+    kept = [pair for pair in query if pair[0] not in ("sort", "after") and pair[1]]
+    now = question.sort or pipeline.key[0]
+    found = {}
+    for name in question.columns:
+        order = ("descending" if question.descending else "ascending") if name == now else ""
+        sort = f"-{name}" if order == "ascending" else name
+        found[name] = (f"{path}?{urlencode([*kept, ('sort', sort)])}", order)
+    return found
 
 
 def _bare(path: str, query: Sequence[tuple[str, str]]) -> str:
