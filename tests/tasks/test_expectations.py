@@ -16,6 +16,7 @@ from tasks.expectations.audit import Audited, judge, lint
 from tasks.expectations.claims import claim_of
 from tasks.expectations.sentences import row_sentence, table_sentence
 from tasks.expectations.suite import Rule, read_suite
+from tasks.expectations.wholes import figure_of
 
 
 @pytest.fixture
@@ -177,6 +178,70 @@ def test_what_a_rule_sets_aside_is_what_it_counts_and_what_it_means(
     assert found.findings[0].unexpected == expected
     assert len(found.examples[0]) == min(20, expected or 0)
     assert found.examples[0][0].keys() >= {"shop"}
+
+
+WHOLE = """
+- {expect: table_row_count_to_be_between, min_value: 100, max_value: 200}
+- {expect: table_row_count_to_be_between, max_value: 200, strict_max: true}
+- {expect: column_mean_to_be_between, column: price, min_value: 50, max_value: 51}
+- {expect: column_mean_to_be_between, column: stock, min_value: 100.5, strict_min: true}
+- {expect: column_stdev_to_be_between, column: stock, min_value: 57, max_value: 58}
+- {expect: column_min_to_be_between, column: stock, min_value: 1}
+- {expect: column_max_to_be_between, column: price, max_value: 99}
+- {expect: column_sum_to_be_between, column: left_over, min_value: 1}
+- {expect: column_unique_value_count_to_be_between, column: region, min_value: 2, max_value: 2}
+- {expect: column_proportion_of_non_null_values_to_be_between, column: region, min_value: 0.95}
+- {expect: column_proportion_of_unique_values_to_be_between, column: region, min_value: 0.95}
+- {expect: column_max_to_be_between, column: opened, min_value: '{interval.start}'}
+"""
+
+
+def test_rules_about_the_whole_night_are_answered_as_great_expectations_answers_them_and_by_one_scan(
+    read: Callable[[str], tuple[Rule, ...]], owner: sa.Engine, role_url: Callable[[str], str]
+) -> None:
+    from tasks.expectations.engine import Reader
+
+    rules = read(WHOLE)
+    with owner.begin() as connection:
+        connection.execute(sa.text(ROWS))
+        connection.execute(sa.text("GRANT SELECT ON overnight_shops.landed_0 TO overnight_writer"))
+    ours = judge(sa.make_url(role_url("writer")), landed("landed_0"), rules, mostly={}).findings
+    url = sa.make_url(role_url("writer")).set(drivername="postgresql+psycopg")
+    there = sa.create_engine(url, connect_args={"options": "-c search_path=overnight_shops"}, poolclass=sa.StaticPool)
+    reader = Reader(there)
+    theirs = reader.open("landed_0", landed().columns).judge(rules)
+    assert [finding.success for finding in ours] == [finding.success for finding in theirs]
+    assert {finding.success for finding in ours} == {True, False}
+    for one, other in zip(ours, theirs, strict=True):
+        same = pytest.approx(other.observed) if isinstance(other.observed, float) else other.observed
+        assert one.observed == same, one.rule.name
+    there.dispose()
+    answered = [rule.name for rule in rules if figure_of(rule, landed().columns) is not None]
+    assert len(answered) == 10, "the last two take more than one aggregate of a number"
+
+
+def test_rules_about_the_whole_night_see_what_the_rules_about_rows_leave_whichever_way_they_are_answered(
+    read: Callable[[str], tuple[Rule, ...]], owner: sa.Engine, role_url: Callable[[str], str]
+) -> None:
+    rules = read(
+        "- {expect: column_values_to_be_between, column: stock, max_value: 150}\n"
+        "- {expect: column_values_to_not_be_null, column: region, severity: warning}\n"
+        "- {expect: column_max_to_be_between, column: stock, max_value: 150}\n"
+        "- {expect: query_value_to_be_between, sql: 'select max(stock) from {batch}', max_value: 150, name: most}\n"
+        "- {expect: column_values_to_be_unique, column: left_over, severity: warning}\n"
+    )
+    with owner.begin() as connection:
+        connection.execute(sa.text(ROWS))
+        connection.execute(sa.text("GRANT SELECT ON overnight_shops.landed_0 TO overnight_writer"))
+    found = judge(sa.make_url(role_url("writer")), landed("landed_0"), rules, mostly=dict.fromkeys(range(5), 0.5))
+    assert [finding.observed for finding in found.findings[2:4]] == [150, 150]
+    assert [finding.unexpected for finding in found.findings[:2]] == [50, 20]
+    kept = judge(sa.make_url(role_url("writer")), landed("landed_0"), rules, mostly=dict.fromkeys(range(5), 0.5), set_aside=False)
+    assert [finding.observed for finding in kept.findings[2:4]] == [200, 200]
+    by_key = read(
+        "- {expect: column_values_to_be_unique, column: left_over}\n- {expect: table_row_count_to_be_between, max_value: 0}\n"
+    )
+    assert judge(sa.make_url(role_url("writer")), landed("landed_0"), by_key, mostly={0: 0.0}).findings[1].observed == 0
 
 
 KILL = "select count(pg_terminate_backend(pg_backend_pid())) from {batch}"
