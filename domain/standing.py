@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from domain.interval import Calendar, Interval
-from domain.trust import Freshness
+from domain.trust import Freshness, TrustLine
 from domain.words import RunState
 
 
@@ -153,3 +154,14 @@ def sentence(text: str) -> str:
 def moment(when: datetime, calendar: Calendar) -> str:
     """A moment as people of the pipeline's time zone say it: `2013-02-05 07:00 EST`."""
     return when.astimezone(calendar.timezone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+@lru_cache(maxsize=256)
+def told_trust(line: TrustLine, calendar: Calendar) -> tuple[str, ...]:
+    """The trust line in the words that stand on every page, in the `Overnight-Trust` header and in exported files."""
+    night = f"{line.pipeline} {calendar.label(line.interval)}" if line.interval else f"{line.pipeline} no night"
+    batch = f"batch {line.batch}" if line.batch is not None else "no batch"
+    model = f"model {line.model_version}" if line.model_version is not None else "no model"
+    published = f"published {moment(line.published_at, calendar)}" if line.published_at else "not published"
+    fresh = f"late since {moment(line.late_since, calendar)}" if line.late_since else "fresh"
+    return night, batch, model, published, fresh, line.verdict or "no verdict"

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.states import Completed, Failed
 
 from domain.errors import OvernightError
-from flows.policy import RETRY_DELAYS
+from domain.planning import RETRY_DELAYS
 from infra.settings import load_settings
 from tasks.maintain import keep_house
 

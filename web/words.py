@@ -4,12 +4,11 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
-from functools import lru_cache
 from typing import Any
 
-from domain.interval import Calendar, Interval
+from domain.interval import Interval
 from domain.pipeline import Pipeline
-from domain.standing import moment
+from domain.standing import told_trust
 from domain.trust import TrustLine
 
 NONE = "\N{EN DASH}"
@@ -22,17 +21,7 @@ MARKS = {
 
 def trust_words(line: TrustLine, pipeline: Pipeline) -> list[str]:
     """The trust line in the words that stand on every page, in the `Overnight-Trust` header and in exports."""
-    return list(_trust_words(line, pipeline.calendar))
-
-
-@lru_cache(maxsize=256)
-def _trust_words(line: TrustLine, calendar: Calendar) -> tuple[str, ...]:
-    night = f"{line.pipeline} {calendar.label(line.interval)}" if line.interval else f"{line.pipeline} no night"
-    batch = f"batch {line.batch}" if line.batch is not None else "no batch"
-    model = f"model {line.model_version}" if line.model_version is not None else "no model"
-    published = f"published {moment(line.published_at, calendar)}" if line.published_at else "not published"
-    fresh = f"late since {moment(line.late_since, calendar)}" if line.late_since else "fresh"
-    return night, batch, model, published, fresh, line.verdict or "no verdict"
+    return list(told_trust(line, pipeline.calendar))
 
 
 def long_night(interval: Interval, pipeline: Pipeline) -> str:
