@@ -27,7 +27,7 @@ def mark_nights(
     nights: Sequence[Night], *, figures: Sequence[Figure], drift: Sequence[DriftFigure], moves: Sequence[Move], metric: str
 ) -> list[Night]:
     """The same nights with what is known of each beside its state."""
-    usual = median([one.rows for one in nights if one.rows and one.published_at] or [0])
+    usual = median([one.rows for one in nights if one.rows and is_seen(one)] or [0])
     quality = {one.night: one.value for one in figures if one.metric == metric}
     said = {one.night: one.psi for one in drift if one.kind == "prediction"}
     shifted: dict[str, list[str]] = {}
@@ -43,6 +43,11 @@ def mark_nights(
         })
         for one in nights
     ]  # fmt: skip
+
+
+def is_seen(night: Night) -> bool:
+    """Whether readers see its rows, be it only to learn from."""
+    return night.published_at is not None or night.state == "learning"
 
 
 def most_drifted(drift: Sequence[DriftFigure]) -> list[tuple[str, list[DriftFigure]]]:

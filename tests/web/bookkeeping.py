@@ -14,18 +14,29 @@ from domain.interval import Interval
 from domain.report import StageReport
 from domain.verdict import RuleResult
 from domain.words import BatchKind, Outcome, RunState, Severity, Stage, StageState
-from store.batches import count_batch, open_batch, record_verdict, seal_batch
+from store.batches import count_batch, load_batch, open_batch, record_verdict, seal_batch
+from store.drift import Drift, record_drift
 from store.engine import transaction
 from store.models import move_alias, save_model
 from store.publications import publish
 from store.quality import record_quality
 from store.runs import Run, begin_stage, claim, finish_run, finish_stage, point_run
+from tasks.diff import diff_night
 
 RULES = [
     RuleResult("stock between 0 and 1000", "column_values_to_be_between", ("stock",), Severity.CRITICAL, "row", "passed",
-               "every row keeps it").to_json(),
+               "every row keeps it", limit="10%", unexpected_count=0, unexpected_percent=0.0, judged_count=60,
+               line={"expect": "column_values_to_be_between", "column": "stock", "min_value": 0, "max_value": 1000}).to_json(),
     RuleResult("region is there", "column_values_to_not_be_null", ("region",), Severity.WARNING, "row", "failed",
-               "3 of 60 rows have no region", unexpected_count=3, examples=({"shop": "s004", "region": None},)).to_json(),
+               "3 of 60 rows have no region", limit="2%", unexpected_count=3, unexpected_percent=5.0, judged_count=60,
+               examples=({"shop": "s004", "region": None},),
+               picture={"kind": "value", "values": [["north", 20], ["south", 20], ["ea<st", 17]], "others": 0, "distinct": 3,
+                        "rows": 60, "empty": 3, "of": 60}).to_json(),
+    RuleResult("column_mean_to_be_between(stock)", "column_mean_to_be_between", ("stock",), Severity.CRITICAL, "table", "passed",
+               "the mean of stock is 47.5, limit 10 to 90", limit="10 to 90", observed=47.5,
+               line={"expect": "column_mean_to_be_between", "column": "stock", "min_value": 10, "max_value": 90},
+               picture={"kind": "number", "low": 1, "high": 96, "counts": [0, *[5] * 12, 0], "rows": 60, "empty": 0,
+                        "of": 60}).to_json(),
 ]  # fmt: skip
 
 
@@ -56,8 +67,15 @@ class Ledger:
             newest = self._predict(run, batch, model=model, rows=rows, shift=shift) if model else batch
             self._stage(run, Stage.SCORE, rows=rows if model else 0, state=StageState.DONE if model else StageState.SKIPPED)
             with transaction(self.writer) as connection:
+                differs = diff_night(connection, self.definition.pipeline, load_batch(connection, newest)) if model else None
                 publish(connection, run.id, who="overnight", why=f"run {run.id}")
-            self._stage(run, Stage.PUBLISH, rows=rows, reason=f"batch {newest} published: {rows} predictions")
+            self._stage(
+                run,
+                Stage.PUBLISH,
+                rows=rows,
+                reason=f"batch {newest} published: {rows} predictions",
+                detail={"diff": differs.to_json() if differs else None},
+            )
             finish_run(self.writer, run.id, state=RunState.PUBLISHED, reason=f"batch {newest} published")
         return newest
 
@@ -154,5 +172,13 @@ class Ledger:
             """), {"model": model, "shift": shift})  # fmt: skip
             count_batch(connection, batch.id, rows=rows)
             seal_batch(connection, batch.id, run=run.id)
+            drift = [
+                Drift("prediction", "prediction", 0.1 + shift, 0.08, 0, 0, rows),
+                Drift("feature", "price", 0.03 + 2 * shift, 0.05, 1 / 7, 0.1, rows),
+                Drift("feature", "region", 0.004, 0.01, 0, 0, rows),
+            ]
+            record_drift(
+                connection, drift, pipeline=self.name, interval_start=run.interval.start, batch=batch.id, model=model, run=run.id
+            )
             point_run(connection, run.id, prediction_batch=batch.id, model=model)
         return batch.id

@@ -26,6 +26,7 @@ PLACES = [
     "/p/shops/rows?price={v}",
     "/p/shops/rows?opened={v}", "/p/shops/rows?prediction={v}", "/p/shops/rows?price__null={v}", "/p/shops/rows?stock__{v}=1",
     "/p/shops/rows?where={v}&is={v}&value={v}", "/p/shops?key={v}",
+    "/p/shops/{v}/verdict", "/search?q={v}", "/search?q=shops%20{v}&in={v}", "/p/shops/rows?region={v}&facets={v}",
 ]  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_hostile_values_never_break_anything(published: Ledger, client: TestClie
         for start in ("", "/api/v1"):
             answer = client.get(start + place.replace("{v}", written))
             assert answer.status_code < 500, (place, value, answer.text[:500])
-            if answer.status_code >= 400 and start:
+            if answer.status_code >= 400 and start and not place.startswith("/search"):
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert answer.json()["detail"]
 
