@@ -22,6 +22,7 @@ ARGUMENTS = {
     "web": {"small": "small", "full": "full"},
     "datasette": {"small": "small", "full": "full"},
     "slots": {"small": "small", "full": "full"},
+    "dask": {"small": "small", "full": "full"},
 }
 LOWER = ("validate", "night", "rss", "slots")  # ratios whose name begins so are costs: lower is better
 RESULTS = Path(__file__).parent / "results.json"

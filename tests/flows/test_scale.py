@@ -74,7 +74,7 @@ def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch)
     load_settings.cache_clear()
 
 
-def wait_for(find: Callable[[], Any], *, seconds: float = 40) -> Any:
+def wait_for(find: Callable[[], Any], *, seconds: float = 120) -> Any:
     until = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < until, "it did not happen in time"
@@ -113,6 +113,8 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
     from flows.backfill import backfill
     from flows.outcome import outcome_of
 
+    calendar = shops.pipeline.calendar
+    ends = calendar.named(DAYS[0]), calendar.named(DAYS[-1])
     for day in DAYS:
         write_day(day)
     nights_of(shops, settings)
@@ -126,7 +128,9 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
     killer.start()
     reports = outcome_of(backfill("spread", DAYS[0], DAYS[-1], return_state=True))
     killer.join()
-    assert [report.state for report in reports] == [RunState.PUBLISHED] * len(DAYS), [report.reason for report in reports]
+    # What a worker had just published when it was killed, the next one finds done.
+    assert {report.state for report in reports} <= {RunState.PUBLISHED, RunState.SKIPPED}, [report.reason for report in reports]
+    assert [report.interval.start for report in reports] == [night.start for night in calendar.between(*ends)]
     assert published(writer, "spread") == published(writer, "shops")
     with transaction(writer) as connection:
         holders = connection.execute(sa.text("SELECT DISTINCT holder ->> 'pid' FROM overnight.run WHERE pipeline = 'spread'"))
