@@ -17,6 +17,8 @@ from tasks.context import writer_engine
 
 log = logging.getLogger("overnight.artifacts")
 
+EXAMPLES = 20
+_ORDER = {"failed": 0, "error": 1, "rejects": 2}
 _VERDICT = sa.text("""
     SELECT v.outcome, v.reason, v.results FROM reading.run r JOIN reading.verdict v ON v.batch = r.input_batch
     WHERE r.id = :run ORDER BY v.id DESC LIMIT 1
@@ -73,9 +75,28 @@ def describe_night(report: NightReport, *, label: str) -> str:
 
 
 def describe_verdict(verdict: Mapping[str, Any], *, label: str) -> str:
-    """The validation's table: a line per expectation, the plain values that it recorded."""
-    lines = [{key: value for key, value in line.items() if not isinstance(value, list | dict)} for line in verdict["results"]]
-    return f"## {label}: {verdict['outcome']}\n\n{verdict['reason']}\n\n{markdown_table(lines)}"
+    """The verdict as the web's page has it: a line per rule, those that found something first, and their failing rows."""
+    results = [line for line in verdict["results"] if isinstance(line, Mapping)]
+    results.sort(key=lambda line: _ORDER.get(str(line.get("state")), 3 if line.get("unexpected_count") else 4))
+    parts = [f"## {label}: {verdict['outcome']}", str(verdict["reason"]), markdown_table([_rule_line(line) for line in results])]
+    for line in results:
+        examples = [one for one in line.get("examples") or [] if isinstance(one, Mapping)]
+        if examples:
+            parts += [f"### {_cell(_title(line))}", _cell(line.get("sentence")), markdown_table(examples[:EXAMPLES])]
+    return "\n\n".join(parts)
+
+
+def _rule_line(line: Mapping[str, Any]) -> dict[str, object]:
+    percent = line.get("unexpected_percent")
+    return {
+        "rule": _title(line), "result": line.get("state"), "severity": line.get("severity"), "measured": line.get("observed"),
+        "limit": line.get("limit"), "failing": line.get("unexpected_count"), "of": line.get("judged_count"),
+        "share": None if percent is None else f"{percent:g}%",
+    }  # fmt: skip
+
+
+def _title(line: Mapping[str, Any]) -> str:
+    return str(line.get("says") or line.get("rule"))
 
 
 def model_table(model: Mapping[str, Any]) -> list[dict[str, Any]]:
