@@ -91,7 +91,7 @@ def _rule_line(line: Mapping[str, Any]) -> dict[str, object]:
     return {
         "rule": _title(line), "result": line.get("state"), "severity": line.get("severity"), "measured": line.get("observed"),
         "limit": line.get("limit"), "failing": line.get("unexpected_count"), "of": line.get("judged_count"),
-        "share": None if percent is None else f"{percent:g}%",
+        "share": None if percent is None else f"{percent:g}%", "name": line.get("rule"),
     }  # fmt: skip
 
 
