@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import backup
 from cli.nights import Json
 from cli.show import out, print_json, print_table, say
 from domain.errors import EXIT_DONE, EXIT_FAILED
@@ -21,6 +22,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("up")(up)
     app.command("web")(web)
     app.command("doctor")(doctor)
+    backup.add_commands(database)
     app.add_typer(database, name="db")
 
 

@@ -42,6 +42,12 @@ class Postmaster:
     port: int
 
 
+def program_folders() -> list[Path]:
+    """Where the programs that come with the embedded Postgres lie, pg_dump among them; of each version that the wheel holds."""
+    wheel = Path(_wheel().__file__).parent
+    return sorted(folder for folder in wheel.glob("pginstall*/bin") if folder.is_dir())
+
+
 def find_server(folder: Path) -> Postmaster | None:
     """The server that runs on this data folder, None when there is none or it is not ready."""
     try:

@@ -15,7 +15,8 @@ from store.roles import create_roles, set_stage_passwords
 _LOCK = 0x0E12  # one migration at a time, whoever starts it
 
 
-def _config(connection: sa.Connection | None = None) -> Config:
+def alembic_config(connection: sa.Connection | None = None) -> Config:
+    """Where the migrations are, and the connection that they are to run on."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -24,7 +25,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 def newest_revision() -> str:
     """The revision that this code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None
     return head
 
@@ -56,7 +57,7 @@ def migrate(url: str, *, revision: str = "head") -> tuple[str | None, str]:
         try:
             create_roles(connection)
             upgrading = revision == "head" or (revision != "base" and (before is None or revision > before))
-            (command.upgrade if upgrading else command.downgrade)(_config(connection), revision)
+            (command.upgrade if upgrading else command.downgrade)(alembic_config(connection), revision)
             connection.commit()
             after = current_revision(connection)
         finally:
