@@ -34,25 +34,29 @@ _OF_ANY: Mapping[str, Callable[[Any], Any]] = {
 _OF_NUMBERS_ONLY = frozenset(_OF_NUMBERS)
 
 
-def figure_of(rule: Rule, kinds: Mapping[str, str]) -> sa.ColumnElement[Any] | None:
-    """The aggregate, over the rows that no critical rule caught, that answers a rule; None for those that take more.
+def figure_of(rule: Rule, kinds: Mapping[str, str], *, left: bool) -> sa.ColumnElement[Any] | None:
+    """The aggregate that answers a rule, over all rows or over those `left` of `told_rows`; None for a rule that takes more.
 
     `kinds` are the columns' types.
     """
     if not set(rule.arguments) <= _BOUNDS | {"column"} or not all(map(_is_number, _bounds_of(rule))):
         return None
-    left = sa.column(CAUGHT).is_(sa.false())
+
+    def of(figure: Any) -> Any:
+        return figure.filter(sa.column(CAUGHT).is_(sa.false())) if left else figure
+
     if rule.expectation == "table_row_count_to_be_between":
-        return sa.func.count().filter(left)
+        rows: sa.ColumnElement[Any] = of(sa.func.count())
+        return rows
     if len(rule.columns) != 1:
         return None
     kind = kinds[rule.columns[0]]
     make = _OF_ANY.get(rule.expectation) or (_OF_NUMBERS.get(rule.expectation) if kind in _NUMBERS else None)
     if make is None or kind == "json":
         return None
-    figure = make(sa.column(rule.columns[0])).filter(left)
+    figure = of(make(sa.column(rule.columns[0])))
     if rule.expectation == "column_proportion_of_non_null_values_to_be_between":
-        figure = _number(figure) / sa.func.nullif(sa.func.count().filter(left), 0)
+        figure = _number(figure) / sa.func.nullif(of(sa.func.count()), 0)
     return sa.cast(figure, sa.Double) if rule.expectation in _OF_NUMBERS_ONLY else figure
 
 
