@@ -57,7 +57,7 @@ def _found(result: Mapping[str, Any]) -> str:
 
 def _example(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {part}" for key, part in value.items())[:200]
+        return ", ".join(f"{key} {'empty' if part is None else part}" for key, part in value.items())[:200]
     return str(value)[:200]
 
 

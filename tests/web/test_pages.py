@@ -58,7 +58,7 @@ def test_the_night_page_tells_stages_rules_examples_lineage_and_earlier_publicat
     answer = ask("/p/shops/2024-01-04")
     assert [stage["stage"] for stage in answer["stages"]] == ["ingest", "validate", "score", "publish"]
     assert [rule["state"] for rule in answer["verdict"]["rules"]] == ["passed", "failed", "passed"]
-    assert answer["verdict"]["rules"][1]["examples"] == ["shop s004, region None"]
+    assert answer["verdict"]["rules"][1]["examples"] == ["shop s004, region empty"]
     assert [one["kind"] for one in answer["publications"]] == ["prediction", "input"] * 2
     assert answer["publications"][0]["previous"] == answer["publications"][2]["batch"]
     assert answer["lineage"]["input"]["rows"] == answer["lineage"]["predictions"]["rows"] == 60
