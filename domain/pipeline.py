@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from domain.fingerprint import fingerprint
 from domain.interval import Calendar
 from domain.spec.learning import Features, Model, Target
-from domain.spec.running import Keep, Publish, Runner
+from domain.spec.running import Keep, Publish, Runner, RunnerKind
 from domain.spec.source import Column, IntervalSpec, Rejects, Source
 from domain.spec.telling import Tell
 from domain.spec.values import Name, Strict
@@ -49,7 +49,7 @@ class Pipeline(Strict):
     tell: Tell = Tell()
     catch_up: Literal["none", "latest", "all"] = "latest"
     keep: Keep = Keep()
-    runner: Annotated[Runner, BeforeValidator(_runner)] = Runner()
+    runner: Annotated[Runner, BeforeValidator(_runner, json_schema_input_type=RunnerKind | Runner)] = Runner()
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -17,6 +17,9 @@ def _whole_days(value: timedelta) -> timedelta:
 KeptFor = Annotated[Days, AfterValidator(_whole_days)]
 
 
+RunnerKind = Literal["inline", "docker", "dask"]
+
+
 class HoldIf(Strict):
     """What keeps predictions from readers until somebody looks: limits against the last published night."""
 
@@ -51,7 +54,7 @@ class Limits(Strict):
 class Runner(Strict):
     """Where stages run."""
 
-    kind: Literal["inline", "docker", "dask"] = Field(
+    kind: RunnerKind = Field(
         "inline", description="in the process, each in a container of its own, or spread over the workers of a Dask scheduler"
     )
     limits: Limits = Limits()

@@ -5,11 +5,18 @@ from datetime import time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 RESERVED = frozenset({"overnight", "reading", "public", "information_schema"})
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+
+
+Percent = Annotated[str, Field(pattern=r"^\s*[0-9.]+\s*%\s*$")]
+Ago = Annotated[str, Field(pattern=r"^[0-9]+ (day|week|month|year)s?$")]
+ClockText = Annotated[str, Field(pattern=r"^[0-9]{1,2}:[0-9]{2}$")]
+MemoryText = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[kmgKMG][iI]?[bB]?$")]
+DurationText = Annotated[str, Field(pattern=r"^[0-9]+ ?(s|m|h|second|minute|hour)s?$")]
 
 
 def _share(value: object) -> object:
@@ -65,14 +72,15 @@ def _duration(value: object) -> object:
     return timedelta(seconds=int(match[1]) * (60 if match[2] == "m" else _UNITS[match[2]]))
 
 
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
-Days = Annotated[timedelta, BeforeValidator(_days)]
-Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
-Clock = Annotated[time, BeforeValidator(_clock)]
-Memory = Annotated[int, BeforeValidator(_memory)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Change = Annotated[float, BeforeValidator(_share), Field(ge=0)]
-Name = Annotated[str, AfterValidator(_name)]
+# What an editor is told may stand there, beside what Python makes of it.
+Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=float | Percent), Field(ge=0, le=1)]
+Change = Annotated[float, BeforeValidator(_share, json_schema_input_type=float | Percent), Field(ge=0)]
+Days = Annotated[timedelta, BeforeValidator(_days, json_schema_input_type=int | Ago)]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone, json_schema_input_type=str)]
+Clock = Annotated[time, BeforeValidator(_clock, json_schema_input_type=ClockText)]
+Memory = Annotated[int, BeforeValidator(_memory, json_schema_input_type=int | MemoryText)]
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=DurationText)]
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME.pattern})]
 
 
 class Strict(BaseModel):

@@ -1,0 +1,28 @@
+"""`overnight schema`: what editors need to complete and check `pipeline.yaml` and `expectations.yaml`."""
+
+import json
+
+import typer
+
+from cli.show import say
+from infra.settings import load_settings
+
+
+def add_commands(app: typer.Typer) -> None:
+    app.command("schema")(schema)
+
+
+def schema() -> None:
+    """Writes the JSON Schemas beside the pipelines; editors find them by the first line of each file.
+
+    Example: overnight schema
+    """
+    from deployments.schema import pipeline_schema
+    from tasks.expectations.schema import expectations_schema
+
+    folder = load_settings().deployments
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in (("pipeline", pipeline_schema()), ("expectations", expectations_schema())):
+        path = folder / f"{name}.schema.json"
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        say(f"{path}: begin {name}.yaml with  # yaml-language-server: $schema=../{path.name}")
