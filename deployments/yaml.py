@@ -4,6 +4,8 @@ Three traps of YAML 1.1 are off: `null:` as a key is the word null, `7:00` is te
 text that was written.
 """
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,21 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+# Each stage of each night reads the same few files, and PyYAML is slow: what the same text says is remembered.
+@lru_cache(maxsize=64)
+def _parse(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+
+
+@lru_cache(maxsize=64)
+def _compose(text: str) -> yaml.Node | None:
+    return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
 def read_yaml(path: Path) -> Any:
     """The document in a file; raises DefinitionError with file and line when it is missing or not YAML."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+        return deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DefinitionError("there is no such file", where=str(path)) from None
     except UnicodeDecodeError:
@@ -67,7 +80,7 @@ def read_yaml(path: Path) -> Any:
 
 def line_of(path: Path, location: tuple[str | int, ...]) -> int:
     """The line, counted from 1, where the value at `location` begins, or its nearest parent."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    node = _compose(path.read_text(encoding="utf-8"))
     line = 1
     for step in location:
         if isinstance(node, yaml.MappingNode):

@@ -1,7 +1,7 @@
 """`python -m tasks.lane FD`: takes one night after the other, as a backfill with `--parallel` tells it on standard input.
 
-Rows are taken in and validated whenever there is time; training, scoring and publishing wait for their turn, so that the
-nights side by side come out as they do one by one. What is said goes to the file descriptor FD, a JSON object a line:
+Rows are taken in, and validated if no expectation looks back, whenever there is time; training, scoring and publishing wait for
+their turn, so that the nights side by side come out as they do one by one. What is said goes to the file descriptor FD, a JSON object a line:
 `{"asks": gate}` waits for a line in answer, `{"passed": gate}` does not, `{"report": …}` or `{"error": …}` ends a night.
 """
 
@@ -26,6 +26,7 @@ from store.engine import transaction
 from store.models import newest_trained
 from tasks.context import writer_engine
 from tasks.expectations import allow_preload
+from tasks.expectations.history import EXPECTATIONS
 from tasks.night import StageCall, take_night
 from tasks.runners import runner_for
 from tasks.stopping import stopping_between_imports
@@ -71,6 +72,8 @@ class Lane:
 
     def _in_turn(self, definition: Definition, night: Interval, model: str, *, call: StageCall) -> StageCall:
         def perform_in_turn(stage: Stage, run_id: int, settings: Settings) -> StageReport:
+            if stage is Stage.VALIDATE and looks_back(definition):
+                self.ask(ALONE)
             if stage is Stage.TRAIN:
                 self.ask(TRAIN)
                 if may_train(writer_engine(settings), definition, night, model=model):
@@ -83,6 +86,12 @@ class Lane:
             return report
 
         return perform_in_turn
+
+
+def looks_back(definition: Definition) -> bool:
+    """Whether its suite compares a night with those before it, which must then be published."""
+    names = {str(line["expect"]).removeprefix("expect_") for line in definition.expectations}
+    return bool(names & set(EXPECTATIONS))
 
 
 def may_train(engine: sa.Engine, definition: Definition, night: Interval, *, model: str) -> bool:
