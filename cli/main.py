@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from cli import champions, drill, export, house, image, judging, keeping, listing, nights, plans, schema, waiving, worker
+from cli import (
+    champions,
+    drill,
+    export,
+    house,
+    image,
+    judging,
+    keeping,
+    listing,
+    nights,
+    plans,
+    reproduce,
+    schema,
+    waiving,
+    worker,
+)
 from cli.show import say
 from domain.errors import EXIT_FAILED, OvernightError
 
@@ -17,7 +32,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (house, nights, plans, listing, champions, judging, keeping, export, image, schema, waiving, drill, worker):
+for module in (
+    house,
+    nights,
+    plans,
+    listing,
+    champions,
+    judging,
+    keeping,
+    export,
+    reproduce,
+    image,
+    schema,
+    waiving,
+    drill,
+    worker,
+):
     module.add_commands(app)
 
 

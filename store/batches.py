@@ -109,6 +109,42 @@ def _batch(line: Any) -> Batch:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a batch was made from, as the ledger tells it. `suite_hash` is of the suite that judged it before it was sealed; empty
+    when none did."""
+
+    run: int
+    files: Sequence[Mapping[str, Any]]
+    contract_hash: str
+    suite_hash: str
+    code: str
+    image: str | None
+
+
+def load_recipe(connection: sa.Connection, batch_id: int) -> Recipe:
+    """Raises LookupError when there is no such batch."""
+    first = (
+        sa.select(schema.verdict.c.suite_hash).where(schema.verdict.c.batch == batch_id).order_by(schema.verdict.c.id).limit(1)
+    )
+    line = connection.execute(sa.select(schema.batch).where(schema.batch.c.id == batch_id)).first()
+    if line is None:
+        raise LookupError(f"the ledger knows no batch {batch_id}")
+    files = list((line.source or {}).get("files", []))
+    return Recipe(line.run, files, line.contract_hash, connection.scalar(first) or "", line.code, line.image)
+
+
+def hash_content(connection: sa.Connection, place: str, table: str, *, columns: Sequence[str]) -> str:
+    """The content hash of any table, as sealing computes it: of these columns, whatever the order of the rows."""
+    statement = sql.SQL("SELECT overnight.content_hash(to_regclass(format('%I.%I', {}, {})), {}::text[])").format(
+        sql.Literal(place), sql.Literal(table), sql.Literal(list(columns))
+    )
+    with driver_cursor(connection) as cursor:
+        cursor.execute(statement)
+        (found,) = cursor.fetchone() or ("",)
+    return str(found)
+
+
 def newest_batch(connection: sa.Connection, pipeline: str, kind: BatchKind, interval: Interval) -> Batch | None:
     """The interval's newest batch that still has its rows: what a rerun compares itself with."""
     line = connection.execute(

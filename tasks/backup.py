@@ -21,9 +21,9 @@ from store.backups import (
     is_empty,
     make_room,
     mark_restored,
+    nights_at_work,
     scratch_database,
     snapshot,
-    nights_at_work,
 )
 from store.engine import transaction
 from store.migrate import migrate, newest_revision
