@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from store.reads.facets import MOST_ROWS
 from web import entities, judged, morning, night
 from web.edge import Answered, Edge, View
-from web.questions import RowsAsked, facet_words, form_words, read_question
+from web.questions import RowsAsked, facet_words, form_words, permalink, read_question
 from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer, VerdictAnswer
 
 Name = Annotated[str, Path(max_length=60, description="a pipeline's name")]
@@ -63,9 +63,9 @@ def rows_of(request: Request, view: View, asked: RowsAsked) -> Answered:
         return found
     words = form_words(view.pipeline, asked, question, path=path, query=query)
     assert isinstance(found.body, RowsAnswer)
-    return replace(
-        found, page={**words, "facets": facet_words(found.body.facets, path=path, query=query), "countable": MOST_ROWS}
-    )
+    words["permalink"] = permalink(found.body, path=path, query=query)
+    words["facets"] = facet_words(found.body.facets, path=path, query=query)
+    return replace(found, page={**words, "countable": MOST_ROWS})
 
 
 @router.get("/p/{pipeline}/key/{key:path}", response_model=KeyAnswer, summary="One key through all nights")

@@ -12,6 +12,7 @@ from domain.pipeline import Pipeline
 from store.reads.rows import OPERATORS, Filter, Question, column_types
 from web.answers import Facet
 from web.night import shown_columns
+from web.schemas import RowsAnswer
 
 OWN_WORDS = frozenset({"night", "sort", "columns", "after", "limit", "as_of", "where", "is", "value", "show", "trust", "facets"})
 
@@ -138,6 +139,15 @@ def _facet_filter(column: str, value: str | None) -> tuple[str, str]:
 
 def cell_words(value: str | None) -> str:
     return {"true": "yes", "false": "no", None: "empty", "": "no text"}.get(value, value or "")
+
+
+def permalink(answer: RowsAnswer, *, path: str, query: Sequence[tuple[str, str]]) -> str:
+    """The address at which these very rows stay, whatever is published later; empty when there are none."""
+    if answer.night is None or answer.trust.published_at is None:
+        return ""
+    kept = [pair for pair in query if pair[0] not in ("night", "as_of") and pair[1]]
+    at = answer.as_of or answer.trust.published_at
+    return f"{path}?{urlencode([*kept, ('night', answer.night), ('as_of', at.isoformat())])}"
 
 
 def filter_words(name: str, value: str) -> str:

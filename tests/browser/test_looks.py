@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "morning": "/", "pipeline": "/p/shops", "night": "/p/shops/2024-02-03", "held": "/p/shops/2024-02-04",
     "verdict": "/p/shops/2024-02-04/verdict", "search": "/search?q=nothing",
-    "model": "/p/shops/models/2", "rows": "/p/shops/rows?region=north", "key": "/p/shops/key/s000003", "docs": "/docs",
+    "model": "/p/shops/models/2", "rows": "/p/shops/rows?region=north", "key": "/p/shops/key/s000003",
+    "docs": "/docs", "answers": "/docs/answers",
 }  # fmt: skip
 LOOKS = {
     "desk": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light"), "small": (320, 640, "dark"),
@@ -46,6 +47,7 @@ def test_pages_fit_are_readable_and_load_without_complaint(chromium: Browser, ad
         answer = page.goto(address + path)
         assert answer is not None
         assert answer.status == 200
+        assert len(answer.body()) < 60_000
         _keep_picture(page, f"{name}-{look}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {look}"
         assert page.evaluate(CONTRAST) == [], f"{name} is hard to read in {look}"

@@ -160,3 +160,14 @@ def test_values_of_rows_are_counted_and_lead_to_their_rows(published: Ledger, cl
     page = client.get("/p/shops/rows?stock__lt=20").text
     address = re.findall(r'<a href="([^"]*region=north[^"]*)">north</a> <span class="num">(\d+)', page)[0]
     assert len(ask(address[0].replace("&amp;", "&"))["rows"]) == int(address[1])
+
+
+def test_a_permalink_keeps_its_rows_when_the_night_is_published_again(published: Ledger, client: TestClient) -> None:
+    page = client.get("/p/shops/rows?region=north&limit=5").text
+    address = re.findall(r'<a href="([^"]+)">Permalink', page)[0].replace("&amp;", "&")
+    before = client.get(f"/api/v1{address}").json()
+    published.publish("2024-01-04", model=1, rows=30, salt="again", shift=0.2)
+    after = client.get(f"/api/v1{address}").json()
+    assert (before["rows"], before["trust"]["batch"]) == (after["rows"], after["trust"]["batch"])
+    assert len(after["rows"]) == 5
+    assert client.get("/api/v1/p/shops/rows").json()["total"] == 30

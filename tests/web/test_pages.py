@@ -13,7 +13,7 @@ from web.app import build_name
 
 PAGES = [
     "/", "/p/shops", "/p/shops/2024-01-01", "/p/shops/2024-01-04", "/p/shops/models/1", "/p/shops/rows", "/p/shops/key/s000003",
-    "/p/shops/2024-01-04/verdict", "/p/shops/2024-01-05/verdict", "/search?q=nothing", "/search",
+    "/p/shops/2024-01-04/verdict", "/p/shops/2024-01-05/verdict", "/search?q=nothing", "/search", "/docs/answers",
     "/docs",
 ]  # fmt: skip
 
