@@ -9,6 +9,7 @@ import typer
 from cli import (
     champions,
     drill,
+    explain,
     export,
     house,
     image,
@@ -40,6 +41,7 @@ for module in (
     champions,
     judging,
     keeping,
+    explain,
     export,
     reproduce,
     image,
