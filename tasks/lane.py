@@ -1,8 +1,9 @@
 """`python -m tasks.lane FD`: takes one night after the other, as a backfill with `--parallel` tells it on standard input.
 
 Rows are taken in, and validated if no expectation looks back, whenever there is time; training, scoring and publishing wait for
-their turn, so that the nights side by side come out as they do one by one. What is said goes to the file descriptor FD, a JSON object a line:
-`{"asks": gate}` waits for a line in answer, `{"passed": gate}` does not, `{"report": …}` or `{"error": …}` ends a night.
+their turn, so that the nights side by side come out as they do one by one. What is said goes to the file descriptor FD, a JSON
+object a line: `{"asks": gate}` waits for a line in answer, `{"passed": gate}` does not, `{"report": …}` or `{"error": …}` ends a
+night.
 """
 
 import json

@@ -2,8 +2,9 @@
 one after the other.
 
 A night's rows are taken in and validated without a turn, unless its suite compares it with the nights before. It goes on to
-its training when every earlier night's training has ended, waits until they are published if it may train itself, and publishes behind them. So the model that scores, what it has
-learned from, and what a night is compared with before readers get it are the same as with one lane.
+its training when every earlier night's training has ended, waits until they are published if it may train itself, and
+publishes behind them. So the model that scores, what it has learned from, and what a night is compared with before readers
+get it are the same as with one lane.
 """
 
 import json
