@@ -37,8 +37,11 @@ class StageState(StrEnum):
 
 
 class BatchKind(StrEnum):
+    """A `shadow` is a challenger's predictions: judged like those of the champion, and never published."""
+
     INPUT = "input"
     PREDICTION = "prediction"
+    SHADOW = "shadow"
 
 
 class BatchState(StrEnum):

@@ -14,7 +14,7 @@ from store.engine import driver_cursor
 from store.pipelines import inner_schema
 from store.runs import Run
 
-_TABLES = {BatchKind.INPUT: ("landed", "rejected"), BatchKind.PREDICTION: ("predictions",)}
+_TABLES = {BatchKind.INPUT: ("landed", "rejected"), BatchKind.PREDICTION: ("predictions",), BatchKind.SHADOW: ("predictions",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def open_batch(
     `columns` are what the content hash will cover. Raises LeakRefused (through the database) when the model learned
     from past the run's interval (law 5) and the run is not in hindsight.
     """
-    hindsight = run.hindsight and kind is BatchKind.PREDICTION
+    hindsight = run.hindsight and kind is not BatchKind.INPUT
     batch_id = connection.scalar(
         sa.insert(schema.batch)
         .values(

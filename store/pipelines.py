@@ -23,7 +23,8 @@ POSTGRES_TYPES = {
     "json": "jsonb",
 }
 MORE = "more"  # where a contract that adds new columns keeps them, as {name: text}
-_OF_PREDICTIONS = frozenset({"batch_id", "prediction", "probability", "model_version", "hindsight"})
+RANGE = ("lower", "upper")  # beside a predicted number, where model.coverage asks for them
+_OF_PREDICTIONS = frozenset({"batch_id", "prediction", "probability", "model_version", "hindsight", *RANGE})
 _COLUMNS_OF = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -69,6 +70,8 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
             .on_conflict_do_update(index_elements=["name"], set_={**values, "registered_at": schema.now()})
         )
         _make_tables(connection, pipeline)
+        if pipeline.model.coverage is not None:
+            _add_ranges(connection, pipeline)
         _make_views(connection, pipeline)
 
 
@@ -128,14 +131,32 @@ def _refuse_another_question(connection: sa.Connection, pipeline: Pipeline) -> N
         )
 
 
-def _make_views(connection: sa.Connection, pipeline: Pipeline) -> None:
+def _add_ranges(connection: sa.Connection, pipeline: Pipeline) -> None:
+    """Batches of before have no ranges, and their hash covers the columns that it named: they stay what they are."""
+    add = sql.SQL(
+        "ALTER TABLE {} ADD COLUMN IF NOT EXISTS lower double precision, ADD COLUMN IF NOT EXISTS upper double precision"
+    )
+    _execute(connection, add.format(sql.Identifier(inner_schema(pipeline.name), "predictions")))
+
+
+def _shown(connection: sa.Connection, pipeline: Pipeline) -> sql.Composable:
+    """What views show beside the trust line and the prediction. Views are replaced in place, so what they have keeps its
+    order: the contract's columns, or a range, that came later stand at the end."""
     inner = inner_schema(pipeline.name)
     landed = [name for name in _columns_of(connection, f"{inner}.landed") if name != "batch_id"]
+    of = dict.fromkeys(landed, "l") | {n: "p" for n in RANGE if n in _columns_of(connection, f"{inner}.predictions")}
+    before = [name for name in _columns_of(connection, f"{pipeline.name}.history") if name in of]
+    names = dict.fromkeys([*before, *of])
+    return sql.SQL(", ").join(sql.Identifier(of[name], name) for name in names)
+
+
+def _make_views(connection: sa.Connection, pipeline: Pipeline) -> None:
+    inner = inner_schema(pipeline.name)
     names = {
         "name": sql.Literal(pipeline.name),
         "reading": sql.Identifier(pipeline.name),
         "inner": sql.Identifier(inner),
-        "landed": sql.SQL(", ").join(sql.SQL("l.{}").format(sql.Identifier(name)) for name in landed),
+        "shown": _shown(connection, pipeline),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("l.{0} = p.{0}").format(sql.Identifier(name)) for name in pipeline.key
         ),
@@ -188,7 +209,7 @@ CREATE SCHEMA IF NOT EXISTS {reading};
 GRANT USAGE ON SCHEMA {reading} TO overnight_reader, overnight_writer;
 CREATE OR REPLACE VIEW {reading}.published AS
     SELECT r.interval_start, r.interval_end, r.batch, p.model_version, r.published_at, r.verdict, p.hindsight,
-        p.prediction, p.probability, {landed}
+        p.prediction, p.probability, {shown}
     FROM reading.published r
         JOIN {inner}.predictions p ON p.batch_id = r.batch
         JOIN {inner}.landed l ON l.batch_id = r.input_batch AND {same_key}
@@ -200,7 +221,7 @@ CREATE OR REPLACE VIEW {reading}.latest AS
 -- who knows them is planned straight into the two tables that hold the rows, however many nights there are.
 CREATE OR REPLACE VIEW {reading}.history AS
     SELECT b.interval_start, b.interval_end, p.batch_id AS batch, l.batch_id AS input_batch, p.model_version, p.hindsight,
-        p.prediction, p.probability, {landed}
+        p.prediction, p.probability, {shown}
     FROM overnight.batch b
         JOIN {inner}.predictions p ON p.batch_id = b.id
         JOIN {inner}.landed l ON l.batch_id = b.input_batch AND {same_key}
@@ -215,7 +236,7 @@ CREATE OR REPLACE FUNCTION {reading}.as_of(moment timestamptz) RETURNS SETOF {re
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT overnight.require_seen({name}, moment);  -- what was pruned since is an error here, and never a gap
     SELECT r.interval_start, r.interval_end, r.batch, p.model_version, r.at, v.outcome, p.hindsight,
-        p.prediction, p.probability, {landed}
+        p.prediction, p.probability, {shown}
     FROM (SELECT DISTINCT ON (interval_start) * FROM overnight.publication
             WHERE pipeline = {name} AND kind = 'prediction' AND at <= moment
             ORDER BY interval_start, id DESC) r

@@ -12,12 +12,13 @@ from store import schema
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """Predictions that readers see, and the input batch that readers see beside them, which may hold the answers."""
+    """Predictions that readers see, or a shadow of them, and the input batch that readers see, which may hold the answers."""
 
     interval: Interval
     batch: int
     model: int
     labels: int
+    shadow: bool = False
 
 
 _UNJUDGED = """
@@ -38,6 +39,39 @@ def unjudged_predictions(connection: sa.Connection, pipeline: str, *, start: dat
     return [Unjudged(Interval(line.interval_start, line.interval_end), line.batch, line.model, line.labels) for line in lines]
 
 
+_UNANSWERED = """
+SELECT p.interval_start, p.interval_end, p.batch, b.model
+FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch AND NOT b.hindsight
+WHERE p.pipeline = :pipeline AND p.kind = 'prediction' AND p.interval_start >= :start AND p.interval_end <= :end
+    AND NOT EXISTS (SELECT FROM overnight.quality q WHERE q.batch = p.batch)
+    AND NOT EXISTS (SELECT FROM overnight.estimate e WHERE e.batch = p.batch)
+ORDER BY p.interval_start
+"""
+
+
+def unanswered_predictions(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Sequence[Unjudged]:
+    """The published predictions inside `[start, end)` that nobody has judged or estimated, oldest first."""
+    lines = connection.execute(sa.text(_UNANSWERED), {"pipeline": pipeline, "start": start, "end": end})
+    return [Unjudged(Interval(line.interval_start, line.interval_end), line.batch, line.model, 0) for line in lines]
+
+
+def record_estimate(
+    connection: sa.Connection,
+    *,
+    pipeline: str,
+    interval_start: datetime,
+    batch: int,
+    model: int,
+    rows: int,
+    figures: Mapping[str, tuple[float, float, float]],
+    run: int,
+) -> None:
+    """`figures` maps a metric to its value and the span around it."""
+    common = {"pipeline": pipeline, "interval_start": interval_start, "batch": batch, "model": model, "rows": rows, "run": run}
+    lines = [{**common, "metric": m, "value": v, "low": low, "high": high} for m, (v, low, high) in figures.items()]
+    connection.execute(sa.insert(schema.estimate), lines)
+
+
 def record_quality(
     connection: sa.Connection,
     *,
@@ -47,10 +81,11 @@ def record_quality(
     model: int,
     labels: int,
     rows: int,
-    figures: Mapping[str, tuple[float, float]],
+    figures: Mapping[str, tuple[float, float | None]],
     run: int,
 ) -> None:
-    """`figures` maps a metric to its value for the predictions and for the dummy; `labels` is the batch of the answers."""
+    """`figures` maps a metric to its value for the predictions and for the dummy, which has no ranges;
+    `labels` is the batch of the answers."""
     connection.execute(
         sa.insert(schema.quality),
         [

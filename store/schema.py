@@ -89,6 +89,11 @@ quality = Table(
     _column("model", BigInteger), _column("labels", BigInteger), _column("metric"), _column("value", DOUBLE_PRECISION),
     _column("dummy", DOUBLE_PRECISION), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
 )  # fmt: skip
+estimate = Table(
+    "estimate", metadata, _id(), _column("pipeline"), _moment("interval_start"), _column("batch", BigInteger),
+    _column("model", BigInteger), _column("metric"), _column("value", DOUBLE_PRECISION), _column("low", DOUBLE_PRECISION),
+    _column("high", DOUBLE_PRECISION), _column("rows", BigInteger), _column("run", BigInteger), _moment("at"),
+)  # fmt: skip
 profile = Table("profile", metadata, Column("model", BigInteger, primary_key=True), _column("document", JSONB), _moment("at"))
 figures = Table("figures", metadata, _id(), _column("batch", BigInteger), _column("document", JSONB), _moment("at"))
 drift = Table(

@@ -14,9 +14,11 @@ from store.models import load_version
 from store.pipelines import inner_schema
 from store.quality import Unjudged, record_quality, unjudged_predictions
 from tasks.context import Night
+from tasks.estimates import estimate_unanswered, tell_estimates
 from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
 from tasks.metrics import Prior, measure_numbers, measure_prior, measure_said, measure_yes_no
 from tasks.models import same_question
+from tasks.ranges import measure_ranges, range_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +30,7 @@ class Judged:
 
     night: Unjudged
     rows: int
-    figures: Mapping[str, tuple[float, float]]
+    figures: Mapping[str, tuple[float, float | None]]
     lacking: str
 
 
@@ -39,12 +41,15 @@ def observe(night: Night) -> StageReport:
     with transaction(night.engine) as connection:
         waiting = unjudged_predictions(connection, night.pipeline.name, start=earliest, end=night.interval.end)
         judged = [found for each in waiting if (found := _judge(night, connection, each)) is not None]
+        estimated = estimate_unanswered(night, connection)
+    told = tell_estimates(night, estimated)
     if not judged:
         why = "no answers have arrived yet for what is published" if waiting else "nothing new to judge"
-        return StageReport(Stage.OBSERVE, StageState.SKIPPED, why)
+        return StageReport(Stage.OBSERVE, StageState.SKIPPED, f"{why}; {told}" if told else why)
     rows = sum(each.rows for each in judged)
     detail = {"nights": [_told(night, each) for each in judged]}
-    return StageReport(Stage.OBSERVE, StageState.DONE, _reason(night, judged), rows, rows, detail=detail)
+    why = _reason(night, judged)
+    return StageReport(Stage.OBSERVE, StageState.DONE, f"{why}; {told}" if told else why, rows, rows, detail=detail)
 
 
 def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged | None:
@@ -57,7 +62,8 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
         return None  # the answers of today's question say nothing about predictions of another one
     figures = _measure(night, frame)
     dummies = measure_prior(_answers(night, frame), Prior.from_json(version.metrics["prior"]))
-    both = {metric: (value, dummies[metric]) for metric, value in figures.items() if metric in dummies}
+    both: dict[str, tuple[float, float | None]] = {m: (value, dummies[m]) for m, value in figures.items() if m in dummies}
+    both |= {metric: (value, None) for metric, value in _measure_ranges(night, frame).items()}
     record_quality(
         connection, pipeline=night.pipeline.name, interval_start=which.interval.start, batch=which.batch, model=which.model,
         labels=which.labels, rows=len(frame), figures=both, run=night.run.id,
@@ -66,7 +72,7 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
 
 
 _ANSWERED = """
-SELECT {answer} AS answer, p.prediction, p.probability FROM {predictions} p JOIN {landed} t ON {same_key}
+SELECT {answer} AS answer, p.prediction, p.probability{ends} FROM {predictions} p JOIN {landed} t ON {same_key}
 WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL
 """
 
@@ -76,6 +82,7 @@ def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataF
     keys = (sql.Identifier(name) for name in pipeline.key)
     query = sql.SQL(_ANSWERED).format(
         answer=answer_expression(pipeline),
+        ends=sql.SQL("").join(sql.SQL(", p.{}").format(sql.Identifier(name)) for name in range_columns(pipeline)),
         predictions=sql.Identifier(inner, "predictions"),
         landed=sql.Identifier(inner, "landed"),
         batch=sql.Literal(which.batch),
@@ -83,7 +90,14 @@ def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataF
         same_key=sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(key) for key in keys),
     )
     kind = answer_kind(pipeline)
-    return read_frame(connection, query, {ANSWER: kind, "prediction": kind, "probability": "number"})
+    ends = dict.fromkeys(range_columns(pipeline), "number")
+    return read_frame(connection, query, {ANSWER: kind, "prediction": kind, "probability": "number", **ends})
+
+
+def _measure_ranges(night: Night, frame: "pd.DataFrame") -> dict[str, float]:
+    """Where the pipeline asks for ranges: how many answers they held, and how wide they were."""
+    ends = [frame[name].to_numpy(dtype="float64") for name in range_columns(night.pipeline)]
+    return measure_ranges(_answers(night, frame), *ends) if ends else {}
 
 
 def _answers(night: Night, frame: "pd.DataFrame", column: str = ANSWER) -> Any:
@@ -128,5 +142,5 @@ def _reason(night: Night, judged: list[Judged]) -> str:
         return f"judged {sum(each.rows for each in judged):,} answers of {len(judged)} nights{missing}"
     one = judged[0]
     metric, (value, dummy) = next(iter(sorted(one.figures.items(), key=lambda item: item[0] != night.pipeline.model.metric)))
-    told = f"{metric} {value:.4f} against the dummy's {dummy:.4f}"
+    told = f"{metric} {value:.4f}" + (f" against the dummy's {dummy:.4f}" if dummy is not None else "")
     return f"judged {one.rows:,} answers of {label(one.night.interval)}: {told}" + (f"; {one.lacking}" if one.lacking else "")

@@ -57,13 +57,15 @@ class Ranges:
 
 def fit_ranges(said: Said, *, coverage: float) -> Ranges | None:
     """None when the held-out rows are too few to promise so much: 90% needs 19 of them, 99% needs 199."""
+    import numpy as np
+
     found = _fit(said, coverage)
     if found is None:
         return None
-    half = len(said) // 2
-    earlier = _fit(said.only(slice(None, half)), coverage)
+    earlier_rows, later_rows = np.array_split(np.arange(len(said)), 2)
+    earlier = _fit(said.only(earlier_rows), coverage)
     # Rows are in the order of their nights, so this asks what ranges promise: that they hold for what comes after.
-    checked = earlier.share_inside(said.only(slice(half, None))) if earlier else None
+    checked = earlier.share_inside(said.only(later_rows)) if earlier else None
     return replace(found, checked=checked)
 
 

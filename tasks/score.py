@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from domain.drift import is_shift
 from domain.fingerprint import fingerprint
+from domain.pipeline import Pipeline
 from domain.report import StageReport
 from domain.words import BatchKind, BatchState, Stage, StageState
 from store.batches import Batch, count_batch, load_batch, newest_batch, open_batch, seal_batch
@@ -18,9 +19,10 @@ from tasks.context import Night
 from tasks.estimators import threads
 from tasks.models import Loaded, read_model, same_question
 from tasks.profiles import LOOKED_AT, Watch
+from tasks.ranges import range_columns
 from tasks.scoring import Tally, score_rows
 
-CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models")
+CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models", "ranges")
 _KEPT = ("prediction", "probability", "model_version", "hindsight")
 
 
@@ -105,7 +107,7 @@ def _trained_for(night: Night, connection: sa.Connection) -> ModelVersion | str:
 def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -> tuple[Batch, Tally]:
     """Opens the batch, fills its table and counts it, in the caller's transaction; the rows are read beside it."""
     batch = open_batch(
-        connection, load_run(connection, night.run.id), BatchKind.PREDICTION, columns=(*night.pipeline.key, *_KEPT),
+        connection, load_run(connection, night.run.id), BatchKind.PREDICTION, columns=kept_columns(night.pipeline),
         fingerprint=work.name, code=night.code_of(*CODE), image=night.settings.image_digest,
         input_batch=work.landed.id, model=work.champion.id,
     )  # fmt: skip
@@ -118,6 +120,11 @@ def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -
         model=work.champion.id, run=night.run.id,
     )  # fmt: skip
     return batch, tally
+
+
+def kept_columns(pipeline: Pipeline) -> tuple[str, ...]:
+    """What a prediction batch's content hash covers."""
+    return (*pipeline.key, *_KEPT, *range_columns(pipeline))
 
 
 def _told(tally: Tally) -> str:

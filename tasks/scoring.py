@@ -23,6 +23,7 @@ from tasks.frames import KEY, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
 from tasks.predictions import predict
 from tasks.profiles import Watch
+from tasks.ranges import Ranges, range_columns
 from tasks.spread import WORTH_SPREADING, address_of, answers_from_workers
 
 
@@ -56,6 +57,8 @@ def score_rows(
         return tally
     query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
     columns = [*night.pipeline.key, "prediction", "probability"]
+    if _ranges(night, watch) is not None:
+        columns += range_columns(night.pipeline)
     address = address_of(night.definition, night.settings)
     if address is not None and landed.rows >= WORTH_SPREADING:
         with CopyIn(writing, batch, columns) as into:
@@ -73,6 +76,7 @@ def answer_rows(
     night: Night, loaded: Loaded, chunks: Iterable[Any], *, tally: Tally, watch: Watch | None
 ) -> Iterator[Any]:  # fmt: skip
     """Each chunk's keys, predictions and probabilities; `tally` and `watch` count what went by."""
+    ranges = _ranges(night, watch)
     for chunk in chunks:
         frame = loaded.prepare(to_frame(chunk))
         prediction, probability = predict(loaded.estimator, frame, night.pipeline)
@@ -80,7 +84,13 @@ def answer_rows(
         tally.unseen.update(loaded.estimator[0].count_unseen(frame))
         if watch is not None:
             watch.see(frame, _shown(night.pipeline, prediction, probability))
-        yield _answer(chunk, prediction, probability, night.pipeline)
+        yield _answer(chunk, prediction, probability, night.pipeline, ranges=ranges)
+
+
+def _ranges(night: Night, watch: Watch | None) -> Ranges | None:
+    """The ranges that are kept with the model's profile, where the pipeline asks for any."""
+    kept = watch.profile.get("ranges") if watch is not None and range_columns(night.pipeline) else None
+    return Ranges.from_json(kept) if kept else None
 
 
 def _shown(pipeline: Pipeline, prediction: Any, probability: Any) -> Any:
@@ -88,13 +98,17 @@ def _shown(pipeline: Pipeline, prediction: Any, probability: Any) -> Any:
     return prediction if pipeline.target.rule is None else probability
 
 
-def _answer(chunk: Any, prediction: Any, probability: Any, pipeline: Pipeline) -> Any:
-    """The key, the prediction and its probability, as Arrow."""
+def _answer(chunk: Any, prediction: Any, probability: Any, pipeline: Pipeline, *, ranges: Ranges | None) -> Any:
+    """The key, the prediction with its probability, and its range where there is one, as Arrow."""
     import pyarrow as pa
 
     keys = [chunk.column(f"{KEY}{name}") for name in pipeline.key]
     shown = pa.nulls(len(prediction), pa.float64()) if probability is None else pa.array(probability)
-    return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown], names=[*pipeline.key, "prediction", "probability"])
+    names = [*pipeline.key, "prediction", "probability"]
+    if ranges is None:
+        return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown], names=names)
+    ends = [pa.array(end) for end in ranges.around(prediction)]
+    return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown, *ends], names=[*names, *range_columns(pipeline)])
 
 
 def _set_defaults(connection: sa.Connection, batch: Batch, *, version: int) -> None:

@@ -34,6 +34,7 @@ from store.models import (
 from store.publications import Published, published_batches
 from tasks.artifacts import libraries_here, pack
 from tasks.cards import Trial, write_card
+from tasks.confidence import tell_ranges, write_confidence
 from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.evidence import interval
@@ -168,7 +169,9 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         card = write_card(
             night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, threads=count, began=began
         )  # fmt: skip
-        profile = write_profile(lesson.features, trial.held)
+        confidence = write_confidence(night.pipeline, trial.held)
+        profile = write_profile(lesson.features, trial.held) | confidence
+        card |= tell_ranges(night.pipeline, trial.held, confidence)
     return _save(night, ground, lesson, decision, metrics=metrics, due=due, model=model, card=card, profile=profile)
 
 

@@ -62,6 +62,8 @@ def column_types(pipeline: Pipeline) -> dict[str, str]:
     """Every column that may be read, filtered and sorted, the key first, with its type in the contract's words."""
     kind = "float" if pipeline.target.task is Task.REGRESSION else ("bool" if pipeline.target.rule else "text")
     own = {"prediction": kind, "probability": "float", "model_version": "int", "hindsight": "bool"}
+    if pipeline.model.coverage is not None:
+        own |= {"lower": "float", "upper": "float"}
     contract = {name: column.type for name, column in pipeline.columns.items()}
     return {name: contract[name] for name in pipeline.key} | own | contract
 
