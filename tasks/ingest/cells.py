@@ -170,8 +170,8 @@ def _check_format(texts: Any, column: Column, zone: ZoneInfo) -> Any:
     """Read by the format, written by it again and compared: what the format reads too kindly (a year 24) is bad."""
     assert column.format is not None
     read = pc.strptime(texts, format=column.format, unit="us", error_is_null=True)
-    bare = pc.replace_substring_regex(texts, r"\b0+([0-9])", r"\1")
-    again = pc.replace_substring_regex(pc.strftime(read, column.format), r"\b0+([0-9])", r"\1")
+    written = pc.strftime(read.cast(pa.timestamp("s")), column.format)  # finer ones are written with a fraction
+    bare, again = (pc.replace_substring_regex(pc.utf8_lower(each), r"\b0+([0-9])", r"\1") for each in (texts, written))
     same = pc.and_(pc.equal(bare, again), pc.greater_equal(pc.year(read), 1000))
     read = pc.if_else(pc.fill_null(same, False), read, pa.scalar(None, NAIVE))
     if column.type == "date":

@@ -1,0 +1,38 @@
+"""The model, its metric and its limits, by the task and the size of the table."""
+
+from typing import Any
+
+from tasks.onboarding.target import Goal
+
+_SMALL, _LARGE = 2_000, 20_000
+_TREES_FOR_CLASSES = 1_500  # each round of boosting grows a tree for each class
+
+
+def propose_model(goal: Goal) -> dict[str, Any]:
+    """`model:` as pipeline.yaml says it."""
+    regression = goal.task == "regression"
+    name = "HistGradientBoostingRegressor" if regression else "HistGradientBoostingClassifier"
+    return {
+        "estimator": f"sklearn.ensemble.{name}",
+        "params": _params(goal),
+        "metric": "rmse" if regression else "roc_auc",
+    }
+
+
+def _params(goal: Goal) -> dict[str, Any]:
+    """Few rows want shallow trees and small steps; many can carry more of them."""
+    if goal.known < _SMALL:
+        params: dict[str, Any] = {
+            "max_iter": 120,
+            "learning_rate": 0.06,
+            "max_leaf_nodes": 15,
+            "min_samples_leaf": max(5, min(20, goal.known // 60)),
+        }
+    elif goal.known < _LARGE:
+        params = {"max_iter": 150, "learning_rate": 0.08, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+    else:
+        params = {"max_iter": 200, "learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+    params["l2_regularization"] = 1.0
+    if goal.kind == "classes" and len(goal.classes) > 8:
+        params["max_iter"] = max(25, min(params["max_iter"], _TREES_FOR_CLASSES // len(goal.classes)))
+    return params
