@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from domain.pipeline import Pipeline
 from web.answers import HoldLimit, Moved, NightDiff, Shape
 from web.schemas import Stage
@@ -16,11 +18,15 @@ def read_diff(pipeline: Pipeline, stages: Sequence[Stage]) -> NightDiff | None:
     if not isinstance(found, Mapping) or "against" not in found:
         return None
     same = {name: found.get(name) for name in NightDiff.model_fields if name not in ("limits", "moves", "columns")}
-    return NightDiff.model_validate({
-        **same, "moves": [_moved(pipeline, one) for one in found.get("moves") or []][:MOVES],
+    rest = {
+        "moves": [_moved(pipeline, one) for one in found.get("moves") or []][:MOVES],
         "columns": [_shape(name, one) for name, one in (found.get("columns") or {}).items()][:COLUMNS],
         "limits": read_limits(pipeline, found),
-    })  # fmt: skip
+    }  # fmt: skip
+    try:
+        return NightDiff.model_validate({**same, **rest})
+    except ValidationError:  # as another release has written it; the stage's detail in the API has it whole
+        return None
 
 
 def read_limits(pipeline: Pipeline, found: Mapping[str, Any]) -> list[HoldLimit]:

@@ -94,7 +94,8 @@ def verdict(view: View, name: str) -> Answered:
         outcome=said.outcome if said else None, reason=said.reason if said else standing.why, at=said.at if said else None,
         rules=_with_history(view, pipeline, interval, said.rules if said else []), trust=trust_of(trust),
     )  # fmt: skip
-    page = {"bounds": {one.rule: read_bounds(one.result) for one in body.rules}, "tables": _tables(body.rules)}
+    page = {"bounds": {one.rule: read_bounds(one.result) for one in body.rules}, "tables": _tables(body.rules),
+            "pictures": {one.rule: _picture(one) for one in body.rules}}  # fmt: skip
     return Answered(body, [(trust, pipeline)], settled=standing.state != "running", page=page)
 
 
@@ -118,6 +119,12 @@ def _rule_night(pipeline: Pipeline, line: Row) -> RuleNight:
         night=label_of(pipeline, start), state=line["state"] or "passed", low=low, high=high,
         value=line["percent"] if line["percent"] is not None else measured,
     )  # fmt: skip
+
+
+def _picture(rule: Rule) -> Mapping[str, Any]:
+    """That of the rule's column, with its rows; empty for verdicts that came before there were any."""
+    drawn = rule.result.get("picture")
+    return drawn if isinstance(drawn, Mapping) and "rows" in drawn and "of" in drawn else {}
 
 
 def _tables(rules: Sequence[Rule]) -> dict[str, tuple[list[str], list[list[str]]]]:

@@ -8,6 +8,8 @@ from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
 from domain.spec.running import HoldIf
+from domain.words import Outcome, RunState, Stage, StageState
+from store.runs import claim, finish_run
 from web.answers import DriftFigure, RuleNight
 from web.differences import read_limits
 from web.pictures import distribution, drift, history
@@ -60,6 +62,21 @@ def test_a_night_is_compared_with_the_last_published_one(published: Ledger, clie
     assert "No limit holds this pipeline" in page
     assert "0 new, 26 gone" in page
     assert ask("/p/shops/2024-01-03")["diff"] is None
+
+
+def test_what_another_release_has_written_is_shown_as_far_as_it_can_be_read(published: Ledger, client: TestClient) -> None:
+    odd = [
+        {"expectation": "some_rule", "success": False},
+        {"rule": "r", "picture": {"kind": "number"}, "limit": "2%"},
+    ]
+    with claim(published.writer, "shops", published.night("2024-01-05"), trigger="test", holder={"pid": 1}) as run:
+        batch = published._land(run, rows=5, rejects=0, salt="odd")
+        published._judge(run, batch, Outcome.HELD, "held: odd", odd)  # type: ignore[arg-type]
+        published._stage(run, Stage.PUBLISH, state=StageState.HELD, detail={"diff": {"against": "2024-01-04", "rows": "many"}})
+        finish_run(published.writer, run.id, state=RunState.HELD, reason="held: odd")
+    for path in ("/p/shops/2024-01-05/verdict", "/p/shops/2024-01-05", "/p/shops"):
+        assert client.get(path).status_code == 200, path
+    assert "some rule" in client.get("/p/shops/2024-01-05/verdict").text
 
 
 def test_limits_stand_beside_what_was_found(published: Ledger) -> None:
