@@ -84,7 +84,7 @@ def _is_due(news: News, now: datetime) -> bool:
     if news.tried is None:
         return True
     wait = min(FIRST_WAIT * 4 ** min(news.attempts - 1, 10), LONGEST_WAIT)
-    return now - news.tried >= wait
+    return bool(now - news.tried >= wait)
 
 
 def name_of(pipeline: str, news: News) -> str:

@@ -209,7 +209,7 @@ class Drill:
                     disk.free()
                     if said.get("exit_code") == 0:
                         raise NoSmallDisk("the night fitted on the full disk, so nothing was tried")
-                    return said.get("error") or said["report"]["reason"]
+                    return str(said.get("error") or said["report"]["reason"])
 
                 return self._judge(title, fill, tablespace=disk.tablespace)
         except NoSmallDisk as error:
