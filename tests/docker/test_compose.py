@@ -1,9 +1,11 @@
 """The compose stack, from nothing to a published night, and what it survives."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
@@ -136,3 +139,92 @@ def test_each_part_holds_its_own_secrets_and_can_write_nowhere_else(stack: Stack
         status = stack.compose("exec", "-T", service, "sh", "-c", "touch /x 2>&1; id -u; grep -c . /proc/1/status")
         assert "Read-only file system" in status
         assert "10001" in status
+
+
+def test_a_whole_night_runs_in_a_docker_work_pool(stack: Stack, tmp_path: Path) -> None:
+    template = json.loads((ROOT / "infra/docker/work-pool.json").read_text())
+    secrets = stack.environment["OVERNIGHT_SECRETS"]
+    values = {
+        "image": "overnight:test", "networks": [f"{stack.environment['COMPOSE_PROJECT_NAME']}_inside"],
+        "volumes": [
+            f"{secrets}/owner_url:/run/secrets/overnight_database_url:ro",
+            f"{secrets}/writer_url:/run/secrets/overnight_writer_url:ro",
+            f"{stack.environment['OVERNIGHT_DATA']}:/data:ro",
+            f"{ROOT}/deployments:/pipelines:ro",
+        ],
+    }  # fmt: skip
+    for name, value in values.items():
+        template["variables"]["properties"][name]["default"] = value
+    (tmp_path / "pool.json").write_text(json.dumps(template))
+    flights = next(one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if one["name"] == "flights")
+    own = {**flights, "name": "flights-docker", "schedules": [], "work_pool": {"name": "docker"}}
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump({"pull": [], "deployments": [own]}))
+    url = f"http://127.0.0.1:{stack.environment['PREFECT_PORT']}/api"
+    environment = {**os.environ, "PREFECT_API_URL": url, "PREFECT_HOME": str(tmp_path), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+
+    def prefect(*words: str) -> list[str]:
+        return [sys.executable, "-m", "prefect", "--no-prompt", *words]
+
+    def run(*words: str) -> None:
+        done = subprocess.run(prefect(*words), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+    run("work-pool", "create", "docker", "--type", "docker", "--base-job-template", str(tmp_path / "pool.json"))
+    run("deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"))
+    nights = len(stack.published())
+    log = (tmp_path / "worker.log").open("wb")
+    worker = subprocess.Popen(
+        prefect("worker", "start", "--pool", "docker", "--type", "docker", "--install-policy", "never"),
+        env=environment, stdout=log, stderr=log,
+    )  # fmt: skip
+    try:
+        run("deployment", "run", "nightly/flights-docker", "-p", "interval=2013-01-03", "--watch", "--watch-timeout", "240")
+    finally:
+        worker.terminate()
+        worker.wait()
+    assert len(stack.published()) == nights + 1, (tmp_path / "worker.log").read_text()[-3000:]
+
+
+def test_an_upgrade_goes_on_and_the_way_back_leads_to_the_dump(stack: Stack, docker_engine: Any, tmp_path: Path) -> None:
+    before, dump = stack.published(), tmp_path / "before.dump"
+    (tmp_path / "Dockerfile").write_text("FROM overnight:test\nLABEL next=1\n")
+    docker_engine.images.build(path=str(tmp_path), tag="overnight:test-next")
+    admin = ("exec", "-T", "postgres")
+    with dump.open("wb") as file:
+        words = [*stack.command, *admin, "pg_dump", "-U", "overnight_admin", "-Fc", "overnight"]
+        subprocess.run(words, cwd=ROOT, env=stack.environment, stdout=file, check=True)
+
+    newer = Stack(stack.command, {**stack.environment, "OVERNIGHT_IMAGE": "overnight:test-next"})
+    newer.compose("up", "-d")
+    wait_until_answers(stack, "PREFECT_PORT", "/api/health")
+    wait_until_answers(stack, "WEB_PORT", "/readyz")
+    assert stack.published() == before, "readers keep what is published"
+    newer.take("2013-01-04")
+    assert len(stack.published()) == len(before) + 1
+
+    stack.compose("stop", "-t", "20", "web", "worker", "prefect")
+    with dump.open("rb") as file:
+        restore = ["pg_restore", "-U", "overnight_admin", "-d", "postgres", "--clean", "--create", "--if-exists"]
+        subprocess.run([*stack.command, *admin, *restore], cwd=ROOT, env=stack.environment, stdin=file, check=True)
+    stack.compose("up", "-d")
+    wait_until_answers(stack, "WEB_PORT", "/readyz")
+    assert stack.published() == before
+
+
+def test_a_backfill_is_spread_over_workers_of_the_profile_scale(stack: Stack, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deployments" / "flights", tmp_path / "deployments" / "flights")
+    path = tmp_path / "deployments" / "flights" / "pipeline.yaml"
+    path.write_text(f"{path.read_text()}\nrunner: dask\n")
+    for one in (tmp_path, *tmp_path.rglob("*")):
+        one.chmod(0o755 if one.is_dir() else 0o644)
+    environment = {**stack.environment, "OVERNIGHT_DEPLOYMENTS": str(tmp_path / "deployments")}
+    spread = Stack([*stack.command, "--profile", "scale"], environment)
+    spread.compose("up", "-d", "--scale", "dask-worker=2", "dask", "dask-worker")
+    nights = len(stack.published())
+    spread.compose(
+        "exec", "-T", "dask-worker", "overnight", "backfill", "flights", "--from", "2013-01-05", "--to", "2013-01-08", "--direct"
+    )
+    assert len(stack.published()) == nights + 4
+    query = "SELECT DISTINCT holder ->> 'through' FROM overnight.run WHERE interval_start >= '2013-01-05'"
+    psql = ("psql", "-U", "overnight_admin", "-d", "overnight", "-At", "-c", query)
+    assert stack.compose("exec", "-T", "postgres", *psql).split() == ["dask"]

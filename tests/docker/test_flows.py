@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 
@@ -34,6 +35,35 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with run_services(settings, say=lambda _: None, parts={PREFECT}) as services:
         yield services.prefect_url
+
+
+@pytest.fixture
+def database_container(docker_engine: Any, tmp_path: Path) -> Iterator[tuple[Any, str]]:
+    """A Postgres of its own in a container that can be killed, and the URL of its administrator, with a password."""
+    local = "postgres-from-debian" if docker_engine.images.list("postgres-from-debian") else "postgres:18"
+    (tmp_path / "password").write_text("of-the-admin")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    container = docker_engine.containers.run(
+        os.environ.get("OVERNIGHT_TEST_POSTGRES", local), detach=True, ports={"5432/tcp": ("127.0.0.1", port)},
+        environment={"POSTGRES_USER": "admin", "POSTGRES_DB": "overnight", "POSTGRES_PASSWORD_FILE": "/run/password"},
+        volumes={str(tmp_path / "password"): {"bind": "/run/password", "mode": "ro"}},
+    )  # fmt: skip
+    url = f"postgresql://admin:of-the-admin@127.0.0.1:{port}/overnight"
+    try:
+        wait_for(lambda: answers(url))
+        yield container, url
+    finally:
+        container.remove(force=True, v=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        psycopg2.connect(url, connect_timeout=3).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -105,3 +135,34 @@ def test_a_flow_that_is_killed_leaves_no_container_and_the_next_one_publishes(
     assert again.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
     assert containers(docker_engine) == []
+
+
+def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
+    prefect_url: str, shops: Definition, settings: Settings, image: str, write_day: Write, docker_engine: Any,
+    database_container: tuple[Any, str],
+) -> None:  # fmt: skip
+    postgres, url = database_container
+    path = shops.folder / "pipeline.yaml"
+    path.write_text(path.read_text() + "runner: docker\n")
+    for day in ("2024-01-05", "2024-01-06"):
+        write_day(day)
+    own = settings.model_copy(
+        update={"image": image, "prefect_api_url": prefect_url, "database_url": url, "writer_url": None, "reader_url": None}
+    )
+    command = [sys.executable, "-m", "flows", "backfill", "shops", "--from", "2024-01-05", "--to", "2024-01-06", "--json"]
+    backfill = subprocess.Popen(
+        command, env={**os.environ, **settings_environment(own)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: containers(docker_engine, stage="validate"))
+    postgres.kill()
+    time.sleep(1)
+    postgres.start()
+    said, complaints = backfill.communicate(timeout=300)
+    assert backfill.returncode == 0, complaints
+    assert [json.loads(line)["state"] for line in said.splitlines()] == ["published"] * 2
+    assert containers(docker_engine) == []
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), count(DISTINCT interval_start), sum(rows) FROM reading.published WHERE kind = 'input'")
+        assert cursor.fetchone() == (2, 2, 120)
+        cursor.execute("SELECT count(*) FROM overnight.run WHERE state = 'running'")
+        assert cursor.fetchone() == (0,)
