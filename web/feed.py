@@ -61,7 +61,8 @@ def write_feed(standing: PipelineStanding, news: Sequence[dict[str, Any]], *, he
     SubElement(root, "link", rel="alternate", type="text/html", href=page)
     for one in news:
         _write_entry(root, pipeline, one, page=page)
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    document: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
 
 
 def _write_entry(root: Element, pipeline: Pipeline, news: dict[str, Any], *, page: str) -> None:
