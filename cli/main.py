@@ -20,6 +20,7 @@ from cli import (
     plans,
     reproduce,
     schema,
+    scoreboard,
     waiving,
     worker,
 )
@@ -49,6 +50,7 @@ for module in (
     waiving,
     drill,
     worker,
+    scoreboard,
 ):
     module.add_commands(app)
 

@@ -7,6 +7,7 @@ FLOOR = 0.0001  # an empty bin counts as this share, as in Evidently's populatio
 SHIFTED = 0.25  # the customary reading of the index: below 0.1 none, from 0.25 on a shift
 
 ENOUGH_ROWS = 200  # below, ten bins differ by chance alone
+NIGHTS_IN_A_ROW = 2  # that must have drifted before a model is trained for it: one odd night is no new world
 
 
 def is_shift(index: float, *, rows: int, limit: float = SHIFTED) -> bool:

@@ -63,13 +63,26 @@ def batch_drift(connection: sa.Connection, batch: int) -> Sequence[Drift]:
     return [Drift(*line) for line in lines]
 
 
-def newest_prediction_drift(connection: sa.Connection, model: int, *, before: datetime) -> Drift | None:
-    """That of the newest night before a moment that this model scored and readers see."""
-    line = connection.execute(
-        sa.select(*_COLUMNS)
-        .join(schema.pointer, schema.pointer.c.batch == schema.drift.c.batch)
-        .where(schema.drift.c.model == model, schema.drift.c.kind == "prediction", schema.drift.c.interval_start < before)
-        .order_by(schema.drift.c.interval_start.desc())
-        .limit(1)
-    ).first()
-    return Drift(*line) if line else None
+_NEWEST = """
+SELECT d.psi, d.rows, (SELECT max(f.psi) FROM overnight.drift f WHERE f.batch = d.batch AND f.kind = 'feature') AS cause
+FROM overnight.drift d JOIN overnight.pointer p ON p.batch = d.batch
+WHERE d.model = :model AND d.kind = 'prediction' AND d.interval_start >= :since AND d.interval_start < :before
+ORDER BY d.interval_start DESC LIMIT :nights
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NightDrift:
+    """One night's effect and its largest cause: the indexes of the predictions and of the feature that moved most."""
+
+    effect: float
+    cause: float
+    rows: int
+
+
+def newest_drifts(
+    connection: sa.Connection, model: int, *, since: datetime, before: datetime, nights: int
+) -> Sequence[NightDrift]:
+    """Those of the newest nights in the span that this model scored and readers see, newest first."""
+    values = {"model": model, "since": since, "before": before, "nights": nights}
+    return [NightDrift(line.psi, line.cause or 0.0, line.rows) for line in connection.execute(sa.text(_NEWEST), values)]

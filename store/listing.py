@@ -72,6 +72,14 @@ WHERE pipeline = :pipeline AND trigger = 'late rows' AND started_at >= :since OR
 _GAPS = "SELECT start, until FROM reading.gap WHERE pipeline = :pipeline ORDER BY start"
 
 
+_SCOREBOARD = """
+SELECT interval_start, role, model_version, batch, metric, value, dummy, rows, first_value, restated, estimate, estimate_low,
+    estimate_high, at
+FROM reading.scoreboard WHERE pipeline = :pipeline AND (CAST(:metric AS text) IS NULL OR metric = :metric)
+ORDER BY interval_start, role DESC, model_version, metric
+"""
+
+
 def _rows(connection: sa.Connection, query: str, **values: object) -> Rows:
     return [dict(line) for line in connection.execute(sa.text(query), values).mappings()]
 
@@ -111,3 +119,8 @@ def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:
 def list_retaken(connection: sa.Connection, *, pipeline: str, since: datetime) -> Rows:
     """The nights that were taken again for late rows since then, oldest run first."""
     return _rows(connection, _RETAKEN, pipeline=pipeline, since=since)
+
+
+def list_scoreboard(connection: sa.Connection, *, pipeline: str, metric: str | None = None) -> Rows:
+    """Champion, challengers and dummy night by night, realised and estimated; every metric, or one."""
+    return _rows(connection, _SCOREBOARD, pipeline=pipeline, metric=metric)

@@ -118,6 +118,20 @@ def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -
     )
 
 
+def challenger_to(connection: sa.Connection, champion: ModelVersion, *, night: datetime) -> ModelVersion | None:
+    """The newest version made after the champion and for a night no later than this one, None when the champion is newest."""
+    return _first(
+        connection,
+        sa.select(*_FIELDS)
+        .where(
+            schema.model.c.pipeline == champion.pipeline,
+            schema.model.c.version > champion.version,
+            schema.model.c.trained_for <= night,
+        )
+        .order_by(schema.model.c.version.desc()),
+    )
+
+
 def newest_champion(connection: sa.Connection, pipeline: str) -> ModelVersion | None:
     """Today's champion, whatever night it holds from: what a run in hindsight is scored with."""
     return _first(

@@ -39,6 +39,25 @@ def unjudged_predictions(connection: sa.Connection, pipeline: str, *, start: dat
     return [Unjudged(Interval(line.interval_start, line.interval_end), line.batch, line.model, line.labels) for line in lines]
 
 
+_UNJUDGED_SHADOWS = """
+SELECT s.interval_start, s.interval_end, s.id AS batch, s.model, i.batch AS labels
+FROM overnight.batch s
+    JOIN overnight.pointer i ON i.pipeline = s.pipeline AND i.kind = 'input' AND i.interval_start = s.interval_start
+WHERE s.pipeline = :pipeline AND s.kind = 'shadow' AND s.state = 'sealed' AND s.input_batch = i.batch
+    AND s.interval_start >= :start AND s.interval_end <= :end
+    AND NOT EXISTS (SELECT FROM overnight.quality q WHERE q.batch = s.id AND q.labels = i.batch)
+ORDER BY s.interval_start, s.id
+"""
+
+
+def unjudged_shadows(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Sequence[Unjudged]:
+    """What challengers said of the rows that readers see, as far as nobody has judged it by their answers."""
+    lines = connection.execute(sa.text(_UNJUDGED_SHADOWS), {"pipeline": pipeline, "start": start, "end": end})
+    return [
+        Unjudged(Interval(each.interval_start, each.interval_end), each.batch, each.model, each.labels, True) for each in lines
+    ]
+
+
 _UNANSWERED = """
 SELECT p.interval_start, p.interval_end, p.batch, b.model
 FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch AND NOT b.hindsight

@@ -12,7 +12,7 @@ from domain.words import Stage, StageState, Task
 from store.engine import transaction
 from store.models import load_version
 from store.pipelines import inner_schema
-from store.quality import Unjudged, record_quality, unjudged_predictions
+from store.quality import Unjudged, record_quality, unjudged_predictions, unjudged_shadows
 from tasks.context import Night
 from tasks.estimates import estimate_unanswered, tell_estimates
 from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
@@ -41,6 +41,8 @@ def observe(night: Night) -> StageReport:
     with transaction(night.engine) as connection:
         waiting = unjudged_predictions(connection, night.pipeline.name, start=earliest, end=night.interval.end)
         judged = [found for each in waiting if (found := _judge(night, connection, each)) is not None]
+        for shadow in unjudged_shadows(connection, night.pipeline.name, start=earliest, end=night.interval.end):
+            _judge(night, connection, shadow)
         estimated = estimate_unanswered(night, connection)
     told = tell_estimates(night, estimated)
     if not judged:

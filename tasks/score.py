@@ -21,6 +21,7 @@ from tasks.models import Loaded, read_model, same_question
 from tasks.profiles import LOOKED_AT, Watch
 from tasks.ranges import range_columns
 from tasks.scoring import Tally, score_rows
+from tasks.shadow import add_shadow
 
 CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models", "ranges")
 _KEPT = ("prediction", "probability", "model_version", "hindsight")
@@ -47,14 +48,21 @@ def score(night: Night) -> StageReport:
             return StageReport(Stage.SCORE, StageState.SKIPPED, found)
         if found.existing is not None:
             point_run(connection, night.run.id, model=found.champion.id, prediction_batch=found.existing.id)
-            return _reused(found, found.existing)
-        artifact = load_artifact(connection, found.champion.id)
+            reused = _reused(found, found.existing)
+        else:
+            artifact = load_artifact(connection, found.champion.id)
+    if found.existing is not None:
+        return _with_shadow(night, reused, found)
     loaded = read_model(night, found.champion, artifact)
     with threads(night.settings, rows=found.landed.rows) as count, transaction(night.engine) as connection:
         batch, tally = _fill(night, connection, found, loaded)
         seal_batch(connection, batch.id, run=night.run.id)
         point_run(connection, night.run.id, model=found.champion.id, prediction_batch=batch.id)
-    return _report(night, found, batch, tally, threads=count)
+    return _with_shadow(night, _report(night, found, batch, tally, threads=count), found)
+
+
+def _with_shadow(night: Night, report: StageReport, work: Task) -> StageReport:
+    return add_shadow(night, report, landed=work.landed, champion=work.champion, code=night.code_of(*CODE))
 
 
 def _find(night: Night, connection: sa.Connection) -> Task | str:

@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.drift import is_shift
+from domain.drift import NIGHTS_IN_A_ROW, is_shift
 from domain.errors import EnvironmentRefused
 from domain.fingerprint import fingerprint
 from domain.promotion import Decision, decide_promotion, decide_training
 from domain.report import StageReport
 from domain.words import BatchKind, Stage, StageState
-from store.drift import newest_prediction_drift, save_profile
+from store.drift import newest_drifts, save_profile
 from store.engine import transaction
 from store.models import (
     ModelVersion,
@@ -83,14 +83,15 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
     pipeline, start = night.pipeline, night.interval.start
     nights, name = survey_nights(connection, night.definition, start)
     newest = newest_trained(connection, pipeline.name, night=start)
+    champion = champion_for(connection, pipeline.name, night=start)
     return Ground(
         nights,
         name,
         newest,
         find_fingerprint(connection, pipeline.name, name),
-        champion_for(connection, pipeline.name, night=start),
+        champion,
         asked_to_train(connection, night.run.id),
-        _drifted(night, connection, newest),
+        _drifted(night, connection, newest, champion),
     )
 
 
@@ -106,15 +107,23 @@ def survey_nights(connection: sa.Connection, definition: Definition, start: date
     return nights, name
 
 
-def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None) -> str:
-    """The sentence that the newest model's predictions have drifted past the pipeline's limit, empty when they have not."""
+def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None, champion: ModelVersion | None) -> str:
+    """The sentence that what readers were told has drifted since the newest training, empty when it has not: on each of the
+    newest nights the predictions are past the limit and a watched feature has moved with them (docs/decisions/0005-models.md)."""
     limit = night.pipeline.model.drift_limit
-    if newest is None or limit is None:
+    if newest is None or champion is None or limit is None:
         return ""
-    found = newest_prediction_drift(connection, newest.id, before=night.interval.start)
-    if found is None or not is_shift(found.psi, rows=found.rows, limit=limit):
+    found = newest_drifts(
+        connection, champion.id, since=newest.trained_for, before=night.interval.start, nights=NIGHTS_IN_A_ROW
+    )  # fmt: skip
+    adrift = [
+        each for each in found if is_shift(each.effect, rows=each.rows, limit=limit) and is_shift(each.cause, rows=each.rows)
+    ]
+    if len(adrift) < NIGHTS_IN_A_ROW:
         return ""
-    return f"the predictions of version {newest.version} have drifted (psi {found.psi:.2f}, limit {limit:g})"
+    return f"the predictions of version {champion.version} have drifted {len(adrift)} nights in a row " + (
+        f"(psi {found[0].effect:.2f}, limit {limit:g}), and a feature with them (psi {found[0].cause:.2f})"
+    )
 
 
 def definition_of(definition: Definition) -> str:

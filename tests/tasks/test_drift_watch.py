@@ -53,10 +53,19 @@ def test_drift_trains_early_where_the_pipeline_says_so(shift: Nightshift) -> Non
     shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift")
     shift.take_all(*THREE, "2024-01-04")
     assert shift.said["train"].reason == "no training is due by age, and nothing else asks for it"
-    shift.take("2024-01-05", rows=scarce("2024-01-05"))
-    said = shift.take("2024-01-06")
+    for day in ("2024-01-05", "2024-01-06"):
+        shift.take(day, rows=scarce(day))
+        assert shift.said["train"].state is StageState.SKIPPED, "one odd night is no new world"
+    said = shift.take("2024-01-07")
     assert said["train"].state is StageState.DONE
-    assert said["train"].reason.startswith("the predictions of version 1 have drifted (psi")
+    assert said["train"].reason.startswith("the predictions of version 1 have drifted 2 nights in a row (psi")
+
+
+def test_predictions_that_move_while_no_feature_does_train_nothing(shift: Nightshift) -> None:
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift, retrain_at_psi: 0.0001")
+    for day in range(1, 8):
+        shift.take(f"2024-01-{day:02d}")
+    assert shift.said["train"].reason == "no training is due by age, and nothing else asks for it"
 
 
 def test_one_query_tells_who_was_champion(shift: Nightshift) -> None:
