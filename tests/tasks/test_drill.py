@@ -40,7 +40,7 @@ def test_every_guarantee_holds_on_a_copy_and_the_real_pipeline_is_left_alone(
     assert not scenarios["killed at random instants"]["skipped"]
     with writer.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM overnight.run")) == 0
-    assert not list(Path(tempfile.gettempdir()).glob("overnight-drill-shops-*/home/postgres/postmaster.pid"))
+    assert not list(Path(tempfile.gettempdir()).glob("overnight-drill-shops-*"))
 
 
 def test_what_does_not_hold_is_found(
