@@ -133,16 +133,18 @@ def _scan(
             return findings
         findings = [finding for finding in findings if finding.rule not in whole]
         wanting = [catch for catch in critical if catch.rule.number in gone]
-        return findings + _told(reader, audited, wanting, wanting).judge_rows(
+        return findings + _told(reader, audited, wanting).judge_rows(
             [], mostly=mostly, whole=_answered(whole, audited, left=True)
         )
-    told = _told(reader, audited, catches, critical)
-    return told.judge_rows([told_of(catch) for catch in catches], mostly=mostly, whole=_answered(whole, audited, left=True))
+    told = _told(reader, audited, critical)
+    return told.judge_rows(
+        [told_of(catch, critical) for catch in catches], mostly=mostly, whole=_answered(whole, audited, left=True)
+    )
 
 
-def _told(reader: "Reader", audited: Audited, catches: Sequence[Catch], critical: Sequence[Catch]) -> "Session":
-    """The rows with what the catches say of each, open for judging."""
-    body = _as_text(reader.database, told_rows(audited.schema, audited.table, list(audited.columns), catches, critical=critical))
+def _told(reader: "Reader", audited: Audited, critical: Sequence[Catch]) -> "Session":
+    """The rows with whether they will be set aside, open for judging."""
+    body = _as_text(reader.database, told_rows(audited.schema, audited.table, list(audited.columns), critical))
     _make(reader.database, sql.SQL("CREATE TEMPORARY VIEW {} AS ").format(sql.Identifier(_TOLD)) + body)
     return reader.open(_TOLD, audited.columns)
 

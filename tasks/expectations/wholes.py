@@ -77,29 +77,17 @@ def lies_within(value: Any, rule: Rule) -> bool:
     return above and (high is None or (value < high if rule.arguments.get("strict_max") else value <= high))
 
 
-def told_rows(
-    schema: str, table: str, columns: Sequence[str], catches: Sequence[Catch], *, critical: Sequence[Catch]
-) -> sa.Select[Any]:
-    """The table's rows with what each condition says of them, worked out once per row: the two fences keep Postgres from
-    working it out again wherever it is used."""
+def told_rows(schema: str, table: str, columns: Sequence[str], critical: Sequence[Catch]) -> sa.Select[Any]:
+    """The table's rows, and whether any of the critical catches wants each. That is worked out once per row: the fence keeps
+    Postgres from working it out again wherever it is used."""
     source = sa.table(table, schema=schema).alias("rows")
     names: list[sa.ColumnElement[Any]] = [sa.column(name) for name in columns]
-    said = [catch.met.label(failing(catch)) for catch in catches]
-    seen = {seeing(catch): catch.judged.label(seeing(catch)) for catch in catches if catch.judged is not None}
-    rows = sa.select(*names, *said, *seen.values()).select_from(source).offset(0).subquery("told")
-    caught = [rows.c[failing(catch)].is_(sa.true()) for catch in critical]
-    return sa.select(rows, (sa.or_(*caught) if caught else sa.false()).label(CAUGHT)).select_from(rows).offset(0)
+    caught = sa.or_(*(catch.met for catch in critical)).is_(sa.true()).label(CAUGHT)
+    return sa.select(*names, caught).select_from(source).offset(0)
 
 
-def failing(catch: Catch) -> str:
-    return f"overnight_fails_{catch.rule.number}"
-
-
-def seeing(catch: Catch) -> str:
-    return f"overnight_sees_{catch.rule.number}"
-
-
-def told_of(catch: Catch) -> Catch:
-    """A catch as it reads on `told_rows`."""
-    judged = None if catch.judged is None else sa.column(seeing(catch), sa.Boolean())
-    return Catch(catch.rule, sa.column(failing(catch), sa.Boolean()), judged)
+def told_of(catch: Catch, critical: Sequence[Catch]) -> Catch:
+    """A catch as it reads on `told_rows`: of a critical one only those rows are asked that some critical one wants."""
+    if catch not in critical:
+        return catch
+    return Catch(catch.rule, sa.and_(sa.column(CAUGHT, sa.Boolean()), catch.met), catch.judged)
