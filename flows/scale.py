@@ -7,7 +7,7 @@ from typing import Any
 from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from deployments.catalogue import Definition
 from domain.errors import OrchestratorUnavailable, OvernightError

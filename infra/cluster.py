@@ -10,6 +10,13 @@ from domain.errors import OrchestratorUnavailable, StageFailed
 ANSWERS_WITHIN = 15  # seconds for a scheduler to be found
 
 
+def _dask() -> Any:
+    """Imported late, and half of it without types."""
+    import distributed
+
+    return distributed
+
+
 @contextmanager
 def connect(address: str) -> Iterator[Any]:
     """Dask's client of a scheduler. On a worker of that scheduler it lends its place to others while it waits.
@@ -17,8 +24,7 @@ def connect(address: str) -> Iterator[Any]:
     Raises OrchestratorUnavailable when no scheduler answers, or when it goes away; StageFailed when a piece of work has
     killed every worker that it was given to.
     """
-    import distributed
-    from distributed.client import FutureCancelledError
+    distributed = _dask()
 
     try:
         if own_scheduler() is not None:
@@ -32,13 +38,13 @@ def connect(address: str) -> Iterator[Any]:
             f"the work was given to several Dask workers, and each of them died ({str(error)[:200]})",
             hint="the workers' logs; a limit on their memory is the usual reason",
         ) from error
-    except (OSError, FutureCancelledError) as error:
+    except (OSError, distributed.client.FutureCancelledError) as error:
         raise OrchestratorUnavailable(f"the Dask scheduler at {address} does not answer", hint="overnight doctor") from error
 
 
 def own_scheduler() -> str | None:
     """The scheduler that this process works for; None for everybody who is no worker."""
-    import distributed
+    distributed = _dask()
 
     try:
         return str(distributed.get_worker().scheduler.address)
@@ -53,7 +59,7 @@ def count_workers(client: Any) -> int:
 
 def wait_for_flag(name: str) -> None:
     """On a worker: waits until somebody has raised the flag, and lends its place to other work meanwhile."""
-    import distributed
+    distributed = _dask()
 
     flag = distributed.Event(name)
     if not flag.is_set():
@@ -64,7 +70,7 @@ def wait_for_flag(name: str) -> None:
 
 def raise_flag(name: str, client: Any = None) -> None:
     """Tells all who wait; the scheduler keeps the flag, raised, until it ends."""
-    import distributed
+    distributed = _dask()
 
     distributed.Event(name, client=client).set()
 
@@ -74,7 +80,7 @@ def work_through(
 ) -> Iterator[Any]:  # fmt: skip
     """What `function(*piece)` gives for each piece, as each is done or in the order given; so many are under way that every
     worker has `ahead` of them, and this process never holds more. A piece whose worker dies goes to another."""
-    import distributed
+    distributed = _dask()
 
     most, waiting = count_workers(client) * ahead, iter(pieces)
     under_way = [client.submit(function, *piece, pure=False) for piece in islice(waiting, most)]
