@@ -33,7 +33,7 @@ from tasks.suggest import suggest
 from tasks.validate import validate
 
 LEARNED, CLEAN = 28, 60
-DAMAGED = (9, 26, 40, 51)  # of the sixty: two Wednesdays or Thursdays, a Saturday, a Sunday or the like, as the season has it
+DAMAGED = (9, 26, 40, 51)  # of the sixty: days of the week and of the weekend
 Row = dict[str, str]
 Rows = list[Row]
 chance = random.Random(4)
