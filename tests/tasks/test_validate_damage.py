@@ -1,11 +1,12 @@
 """Kinds of damage to real nights, against the suite that is proposed from other nights: which are caught, and what it costs.
 
 `-s` prints the table. The suite is proposed from four weeks. The sixty nights after them are taken one by one, as they would be;
-on four of them every damage is tried first. None of these was looked at while the proposing was written, but for those of the
-winter. A damage is caught when the night is held, or when the damaged rows are set aside.
+on some of them every damage is tried first. A damage is caught when the night is held, or when the damaged rows are set aside.
+The margins were set while looking at the winter, so the summer is what is tested; `SEASON=2013-01-01` asks another one, in full.
 """
 
 import csv
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -33,7 +34,8 @@ from tasks.suggest import suggest
 from tasks.validate import validate
 
 LEARNED, CLEAN = 28, 60
-DAMAGED = (9, 26, 40, 51)  # of the sixty: days of the week and of the weekend
+SEASON = os.environ.get("SEASON", "2013-05-01")
+DAMAGED = (9, 26, 40, 51) if "SEASON" in os.environ else (9, 40)  # of the sixty: days of the week and of the weekend
 Row = dict[str, str]
 Rows = list[Row]
 chance = random.Random(4)
@@ -183,10 +185,9 @@ def airline(settings: Settings, owner: sa.Engine, writer: sa.Engine) -> Airline:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("season", [date(2013, 1, 1), date(2013, 5, 1), date(2013, 9, 1)], ids=["winter", "summer", "autumn"])
-def test_the_proposed_suite_catches_damage_on_nights_that_it_has_not_seen(airline: Airline, season: date) -> None:
-    days = [(season + timedelta(days=number)).isoformat() for number in range(LEARNED + CLEAN)]
+@pytest.mark.timeout(1800)
+def test_the_proposed_suite_catches_damage_on_nights_that_it_has_not_seen(airline: Airline) -> None:
+    days = [(date.fromisoformat(SEASON) + timedelta(days=number)).isoformat() for number in range(LEARNED + CLEAN)]
     for day in days[:LEARNED]:
         airline.take(day)
     airline.propose()
