@@ -65,6 +65,11 @@ class Pipeline(Strict):
         return next((name for name, column in self.columns.items() if column.time), None)
 
     @property
+    def is_snapshot(self) -> bool:
+        """Whether each night brings the whole table again, rows whose answers are known and rows to be asked about alike."""
+        return self.source.mode == "snapshot"
+
+    @property
     def contract_fingerprint(self) -> str:
         """Changes when the same source would land as other rows."""
         kept = {"source", "columns", "new_columns", "rejects"}

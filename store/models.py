@@ -14,7 +14,7 @@ from store.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A model's line without its bytes."""
+    """A model's line without its bytes. `out_of_fold`: each row whose answer it learned is scored by a twin that did not."""
 
     id: int
     pipeline: str
@@ -27,8 +27,15 @@ class ModelVersion:
     trusted_types: Sequence[str]
     sha256: str
     params: Mapping[str, Any]
+    out_of_fold: bool = False
+
+    @property
+    def may_score_from(self) -> datetime:
+        """The start of the first night that it may score (law 5)."""
+        return self.trained_for if self.out_of_fold else self.trained_until
 
 
+_MAY_SCORE_FROM = sa.case((schema.model.c.out_of_fold, schema.model.c.trained_for), else_=schema.model.c.trained_until)
 _FIELDS = [schema.model.c[name] for name in ModelVersion.__dataclass_fields__]
 
 
@@ -53,6 +60,7 @@ def save_model(
     trusted_types: Sequence[str],
     artifact: bytes,
     sha256: str,
+    out_of_fold: bool = False,
 ) -> ModelVersion:
     """A new version, numbered from 1 within the pipeline; the database checks the hash against the bytes."""
     connection.execute(sa.text("SELECT overnight.require_running(:run)"), {"run": run.id})
@@ -67,6 +75,7 @@ def save_model(
             trained_from=trained_from, trained_until=trained_until, batches=list(batches), rows=rows, task=task,
             fingerprint=fingerprint, metrics=dict(metrics), params=dict(params), card=dict(card), libraries=dict(libraries),
             trusted_types=list(trusted_types), artifact=artifact, sha256=sha256, run=run.id,
+            out_of_fold=out_of_fold,
         )
         .returning(*_FIELDS)
     ).one()  # fmt: skip
@@ -102,8 +111,8 @@ def newest_trained(connection: sa.Connection, pipeline: str, *, night: datetime)
 
 
 def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -> ModelVersion | None:
-    """The champion of the night that starts at `night`: of the moves that hold for it, to models that saw nothing past
-    its start (law 5), the one that holds from the latest night on, the newest move first."""
+    """The champion of the night that starts at `night`: of the moves that hold for it, to models that may score
+    it (law 5), the one that holds from the latest night on, the newest move first."""
     return _first(
         connection,
         sa.select(*_FIELDS)
@@ -112,7 +121,7 @@ def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -
             schema.alias_move.c.pipeline == pipeline,
             schema.alias_move.c.alias == "champion",
             schema.alias_move.c.effective_from <= night,
-            schema.model.c.trained_until <= night,
+            night >= _MAY_SCORE_FROM,
         )
         .order_by(schema.alias_move.c.effective_from.desc(), schema.alias_move.c.id.desc()),
     )

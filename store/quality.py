@@ -12,13 +12,15 @@ from store import schema
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """Predictions that readers see, or a shadow of them, and the input batch that readers see, which may hold the answers."""
+    """Predictions that readers see, or a shadow of them, and the input batch which may hold the answers: the one that readers see
+    beside them, or a later night's whole table. `judged` is how many rows of them were judged last."""
 
     interval: Interval
     batch: int
     model: int
     labels: int
     shadow: bool = False
+    judged: int = 0
 
 
 _UNJUDGED = """
@@ -89,6 +91,29 @@ def record_estimate(
     common = {"pipeline": pipeline, "interval_start": interval_start, "batch": batch, "model": model, "rows": rows, "run": run}
     lines = [{**common, "metric": m, "value": v, "low": low, "high": high} for m, (v, low, high) in figures.items()]
     connection.execute(sa.insert(schema.estimate), lines)
+
+
+_LATER = """
+SELECT p.interval_start, p.interval_end, p.batch, b.model, t.batch AS labels, coalesce(last.rows, 0) AS judged
+FROM overnight.pointer p
+    JOIN overnight.batch b ON b.id = p.batch AND NOT b.hindsight
+    JOIN overnight.pointer t ON t.pipeline = p.pipeline AND t.kind = 'input' AND t.interval_end = :end
+    LEFT JOIN LATERAL (SELECT q.rows, q.labels FROM overnight.quality q WHERE q.batch = p.batch ORDER BY q.id DESC LIMIT 1) last
+        ON true
+WHERE p.pipeline = :pipeline AND p.kind = 'prediction' AND p.interval_start >= :start AND p.interval_end <= :end
+    AND coalesce(last.rows, 0) < b.rows AND last.labels IS DISTINCT FROM t.batch
+ORDER BY p.interval_start
+"""
+
+
+def unjudged_by_table(connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime) -> Sequence[Unjudged]:
+    """For a table that is whole every night: the published predictions inside `[start, end)` of which not every row was judged,
+    beside the table of the night that ends at `end`, which may have brought answers for them. Oldest first."""
+    lines = connection.execute(sa.text(_LATER), {"pipeline": pipeline, "start": start, "end": end})
+    return [
+        Unjudged(Interval(line.interval_start, line.interval_end), line.batch, line.model, line.labels, judged=line.judged)
+        for line in lines
+    ]  # fmt: skip
 
 
 def record_quality(

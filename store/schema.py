@@ -59,7 +59,7 @@ model = Table(
     _moment("trained_until"), _column("batches", ARRAY(BigInteger)), _column("rows", BigInteger), _column("task"),
     _column("fingerprint"), _column("metrics", JSONB), _column("params", JSONB), _column("card", JSONB),
     _column("libraries", JSONB), _column("trusted_types", JSONB), _column("artifact", LargeBinary), _column("sha256"),
-    _column("run", BigInteger), _moment("created_at"),
+    _column("run", BigInteger), _moment("created_at"), _column("out_of_fold", Boolean),
 )  # fmt: skip
 batch = Table(
     "batch", metadata, _id(), *_interval(), _column("kind"), _column("state"), _column("rows", BigInteger),

@@ -20,15 +20,23 @@ HOW = (
     "about the held-out ones. The stored model was then fitted on all nights of the window, so no figure here is its own; "
     "its realised quality is."
 )
+HOW_FOLDED = (
+    "The table is whole every night, so the figures are out of fold: the same recipe and seed, fitted once for each fold on "
+    "rows of other folds and asked about its rows, {folds}. These twins are stored with the model and go on to score every row "
+    "whose answer is known; rows whose answer is not known are scored by the model of all rows."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a trial showed. `held` is the challenger on every held-out row; `compared`, `champion_said` and `dummy` are on the
-    rows that decide, which the champion has not seen either; `prior` is what the dummy knows after the whole window, for
-    realised quality; `interval` and `difference` are of the deciding metric, the latter against the champion."""
+    """What a trial showed. `twins` are by their split, `twin` is the last of them; `counted` says which of the lesson's rows
+    `held` is of: the challenger on every held-out row. `compared`, `champion_said` and `dummy` are on the rows that decide,
+    which the champion has not seen either; `prior` is what the dummy knows after the whole window, for realised quality;
+    `interval` and `difference` are of the deciding metric, the latter against the champion."""
 
     twin: Any
+    twins: dict[int, Any]
+    counted: Any
     held: Said
     held_dummy: Mapping[str, float]
     compared: Said
@@ -69,7 +77,8 @@ def write_card(
     began: float,
 ) -> dict[str, Any]:
     """The card as JSON; docs/decisions/0005-models.md says what each part means. Everything in it is of held-out rows."""
-    cut, metric, shown = len(lesson.nights) - lesson.held_out, metric_of(night.pipeline), lesson.features[lesson.held]
+    metric = metric_of(night.pipeline)
+    shown, last = lesson.features[trial.counted], lesson.held[trial.counted]  # what the one twin has not seen either
     return {
         "question": night.pipeline.title,
         "recipe": {
@@ -78,15 +87,14 @@ def write_card(
         },
         "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
         "measured": {
-            "how": HOW,
+            "how": HOW if lesson.folds is None else HOW_FOLDED.format(folds=lesson.folds.told()),
             "metric": metric,
-            "fitted_on": {**_span(night, lesson.nights[:cut]), "rows": int((~lesson.held).sum())},
-            "held_out": {**_span(night, lesson.nights[cut:]), "rows": int(lesson.held.sum())},
+            **_measured_on(night, lesson),
             "compared_on_rows": len(trial.compared),
             "note": trial.note,
         },
         "metrics": metrics,
-        "importance": importance(trial.twin, shown, trial.held, metric),
+        "importance": importance(trial.twin, shown[last], trial.held.only(last), metric),
         "slices": slices(shown, trial.held, metric),
         "curves": curves(trial.held),
         "almost_the_answer_alone": dict(hints),
@@ -94,6 +102,18 @@ def write_card(
         "seconds": round(monotonic() - began, 3),
         "threads": threads,
     }  # fmt: skip
+
+
+def _measured_on(night: Night, lesson: Lesson) -> dict[str, Any]:
+    if lesson.folds is not None:
+        whole = _span(night, lesson.nights)
+        rows = int(lesson.counted.sum())
+        return {"fitted_on": {**whole, "rows": lesson.rows}, "held_out": {**whole, "rows": rows}, "folds": lesson.folds.to_json()}
+    cut = len(lesson.nights) - lesson.held_out
+    return {
+        "fitted_on": {**_span(night, lesson.nights[:cut]), "rows": int((~lesson.held).sum())},
+        "held_out": {**_span(night, lesson.nights[cut:]), "rows": int(lesson.held.sum())},
+    }
 
 
 def _span(night: Night, nights: Sequence[Published]) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def promote(engine: sa.Engine, pipeline: Pipeline, version: int, *, who: str, wh
     with transaction(engine) as connection:
         chosen = _existing(connection, pipeline, version)
         start = night.start if night else _first_open_night(connection, pipeline, chosen)
-        if chosen.trained_until > start:
-            until = chosen.trained_until.astimezone(pipeline.interval.timezone)
+        if chosen.may_score_from > start:
+            until = chosen.may_score_from.astimezone(pipeline.interval.timezone)
             raise LeakRefused(
                 f"version {version} learned until {until:%Y-%m-%d %H:%M}, so it may not score a night that starts before",
                 where=pipeline.name,
@@ -112,7 +112,7 @@ def _first_open_night(connection: sa.Connection, pipeline: Pipeline, chosen: Mod
     """After the newest published predictions, and not before the newest move, which would go on to hold."""
     published = published_batches(connection, pipeline.name, BatchKind.PREDICTION)
     moves = list_moves(connection, pipeline.name, alias="champion")
-    moments = [chosen.trained_until, *(each.interval.end for each in published[-1:]), *(m.effective_from for m in moves[:1])]
+    moments = [chosen.may_score_from, *(each.interval.end for each in published[-1:]), *(m.effective_from for m in moves[:1])]
     return max(moments)
 
 

@@ -24,11 +24,12 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def fit(self, frame: pd.DataFrame, answers: Any = None) -> Self:  # noqa: ARG002  # scikit-learn calls it so
         texts = [str(name) for name in frame.columns if _is_text(frame[name])]
         self.inputs_ = [str(name) for name in frame.columns]
-        self.columns_ = [name for name in self.inputs_ if name not in texts]
+        # What holds no value at all tells nothing, and some estimators cannot take it.
+        self.columns_ = [name for name in self.inputs_ if name not in texts and has_value(frame[name])]
         self.categories_ = {
             str(name): self._kept(frame[name])
             for name in frame.columns
-            if isinstance(frame[name].dtype, pd.CategoricalDtype)
+            if isinstance(frame[name].dtype, pd.CategoricalDtype) and str(name) in self.columns_
         }  # fmt: skip
         self.words_ = {name: self._words(frame[name]) for name in texts}
         self.parts_ = {name: words[-1].n_components for name, words in self.words_.items() if words is not None}
@@ -93,6 +94,13 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def get_feature_names_out(self, names: Any = None) -> "np.ndarray[Any, Any]":  # noqa: ARG002  # scikit-learn calls it so
         parts = [f"{name} {number + 1}" for name, count in self.parts_.items() for number in range(count)]
         return np.array([*self.columns_, *parts], dtype=object)
+
+
+def has_value(column: pd.Series) -> bool:
+    """Whether a column holds anything to learn from."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return bool(np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan)).any())
+    return bool(column.notna().any())
 
 
 def _is_text(column: pd.Series) -> bool:

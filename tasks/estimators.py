@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SEED = 0
 FEW_ROWS = 50_000
+CALIBRATION_FOLDS = 3
 REGRESSION_METRICS = frozenset({"rmse", "mae", "r2"})
 _DEFAULTS = {
     Task.CLASSIFICATION: ("sklearn.ensemble.HistGradientBoostingClassifier", "roc_auc"),
@@ -120,32 +121,51 @@ def fit_model(frame: "pd.DataFrame", answers: Any, *, pipeline: Pipeline, settin
     from tasks.encoding import ContractEncoder
 
     encoder = ContractEncoder().fit(frame)
+    if _rarest(pipeline, answers) is None:
+        return Steps([("encode", encoder), ("model", _only_answer())]).fit(frame, answers)
     estimator = build_estimator(pipeline, settings)
     takes = inspect.signature(type(estimator)).parameters
     if "categorical_features" in takes:  # only histogram gradient boosting has it
-        if "early_stopping" in takes and "early_stopping" not in pipeline.model.params and _has_lonely_class(pipeline, answers):
+        if "early_stopping" in takes and "early_stopping" not in pipeline.model.params and _is_rare(pipeline, answers, 10):
             estimator.set_params(early_stopping=False)  # its inner split needs two rows of each class
-        steps = Steps([("encode", encoder), ("model", _calibrated(pipeline, estimator))])
+        steps = Steps([("encode", encoder), ("model", _calibrated(pipeline, estimator, answers))])
     else:
-        steps = Steps([("encode", encoder), ("spread", _spread(encoder)), ("model", _calibrated(pipeline, estimator))])
+        steps = Steps([("encode", encoder), ("spread", _spread(encoder)), ("model", _calibrated(pipeline, estimator, answers))])
     with definition_errors(pipeline):
         return steps.fit(frame, answers)
 
 
-def _calibrated(pipeline: Pipeline, estimator: Any) -> Any:
-    """The estimator with its probabilities corrected by cross-validation, where the pipeline asks for it."""
+def _calibrated(pipeline: Pipeline, estimator: Any, answers: Any) -> Any:
+    """The estimator with its probabilities corrected by cross-validation, where the pipeline asks for it and each class has
+    the rows for it."""
     from sklearn.calibration import CalibratedClassifierCV
 
     how = pipeline.model.calibrate
-    if how == "no" or pipeline.target.task is Task.REGRESSION:
+    if how == "no" or pipeline.target.task is Task.REGRESSION or _is_rare(pipeline, answers, CALIBRATION_FOLDS):
         return estimator
-    return CalibratedClassifierCV(estimator, method=how, cv=3)
+    return CalibratedClassifierCV(estimator, method=how, cv=CALIBRATION_FOLDS)
 
 
-def _has_lonely_class(pipeline: Pipeline, answers: Any) -> bool:
+def _rarest(pipeline: Pipeline, answers: Any) -> int | None:
+    """How many rows the rarest class has; None when there is one class only. Of numbers there is no rarest."""
     import numpy as np
 
-    return pipeline.target.task is Task.CLASSIFICATION and int(np.unique(answers, return_counts=True)[1].min()) < 10
+    if pipeline.target.task is Task.REGRESSION:
+        return len(answers)
+    counts = np.unique(answers, return_counts=True)[1]
+    return int(counts.min()) if len(counts) > 1 else None
+
+
+def _is_rare(pipeline: Pipeline, answers: Any, limit: int) -> bool:
+    rarest = _rarest(pipeline, answers)
+    return rarest is not None and rarest < limit
+
+
+def _only_answer() -> Any:
+    """What says the one answer that there was to learn: estimators differ in whether they take it."""
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="prior")
 
 
 def _spread(encoder: Any) -> Any:

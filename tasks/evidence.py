@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.promotion import HIGHER_IS_BETTER
 from domain.words import Task
-from tasks.predictions import Said, rank_auc
+from tasks.predictions import Said, rank_auc, spread, truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,9 @@ def _asked(model: Any, frame: "pd.DataFrame", like: Said, answers: "Array") -> S
     if like.task is Task.REGRESSION:
         return Said(answers, model.predict(frame), like.task)
     matrix = model.predict_proba(frame)
-    return Said(answers, matrix[:, list(model.classes_).index(True)] if like.is_yes_no else matrix, like.task, like.classes)
+    if like.is_yes_no:
+        return Said(answers, truth(model, matrix), like.task)
+    return Said(answers, spread(matrix, [str(name) for name in model.classes_], like.classes), like.task, like.classes)
 
 
 def slices(frame: "pd.DataFrame", said: Said, metric: str) -> list[dict[str, Any]]:

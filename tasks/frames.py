@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["number", "category", "moment", "date", "text"]
-ANSWER, NIGHT = (
-    "answer ",
-    "night ",
-)  # no column of a contract can have these names  # columns of what is read for learning, beside the features
+ANSWER, NIGHT = "answer ", "night "  # beside the features in what is read; no column of a contract can have these names
 KEY = "key "  # before a key column's name: how it travels to the predictions; no contract's column can be named so
 _COMPARISONS = {"==": "=", "!=": "<>"}
 
@@ -59,8 +56,9 @@ def answer_expression(pipeline: Pipeline) -> sql.Composable:
             literal = sql.Literal(str(rule.literal))
         comparison = sql.SQL(_COMPARISONS.get(rule.comparison, rule.comparison))
         return sql.SQL("({} {} {})").format(column, comparison, literal)
-    cast_to = sql.SQL("float8" if pipeline.target.task is Task.REGRESSION else "text")
-    return sql.SQL("({}::{})").format(column, cast_to)
+    if pipeline.target.task is Task.REGRESSION:  # what is no number is no answer
+        return sql.SQL("(CASE WHEN {0}::float8 NOT IN ('NaN', 'Infinity', '-Infinity') THEN {0}::float8 END)").format(column)
+    return sql.SQL("({}::text)").format(column)
 
 
 def answer_kind(pipeline: Pipeline) -> Literal["bool", "number", "category"]:
@@ -70,12 +68,17 @@ def answer_kind(pipeline: Pipeline) -> Literal["bool", "number", "category"]:
 
 
 def learning_query(
-    pipeline: Pipeline, batches: Sequence[int], columns: Mapping[str, Kind], *, share: float = 1.0
+    pipeline: Pipeline,
+    batches: Sequence[int],
+    columns: Mapping[str, Kind],
+    *,
+    share: float = 1.0,
+    place: sql.Composable | None = None,
 ) -> tuple[sql.Composable, dict[str, str]]:
     """The rows of `batches` whose answer is known, in an order that the content alone decides: `batches`, then key.
 
-    Beside the features come `answer`, and `night`: the row's place in `batches`, from 0. A `share` below 1 keeps the
-    rows whose key hashes low, the same ones each time.
+    Beside the features come `answer`, and `night`: the row's place in `batches`, from 0, or what `place` says. A `share`
+    below 1 keeps the rows whose key hashes low, the same ones each time.
     """
     wanted = {ANSWER: answer_expression(pipeline), **expressions(pipeline, columns)}
     batch_list = sql.Literal(list(batches))
@@ -84,6 +87,7 @@ def learning_query(
     )
     query = sql.SQL(_LEARN).format(
         wanted=_listed(wanted),
+        place=place or sql.SQL("array_position({}::bigint[], t.batch_id) - 1").format(batch_list),
         night=sql.Identifier(NIGHT),
         batches=batch_list,
         landed=sql.Identifier(inner_schema(pipeline.name), "landed"),
@@ -95,7 +99,7 @@ def learning_query(
 
 
 _LEARN = """
-SELECT {wanted}, array_position({batches}::bigint[], t.batch_id) - 1 AS {night} FROM {landed} t
+SELECT {wanted}, {place} AS {night} FROM {landed} t
 WHERE t.batch_id = ANY ({batches}::bigint[]) AND {answer} IS NOT NULL AND {sampled}
 ORDER BY array_position({batches}::bigint[], t.batch_id), {order}
 """
@@ -119,13 +123,15 @@ WHERE t.batch_id = ANY ({batches}::bigint[]) GROUP BY 1 HAVING count({answer}) >
 """
 
 
-def scoring_query(pipeline: Pipeline, batch: Batch, columns: Mapping[str, Kind]) -> tuple[sql.Composable, dict[str, str]]:
-    """Every row of one batch: its key as text, and the features."""
-    keys = key_expressions(pipeline)
+def scoring_query(
+    pipeline: Pipeline, batch: Batch, columns: Mapping[str, Kind], *, place: sql.Composable | None = None
+) -> tuple[sql.Composable, dict[str, str]]:
+    """Every row of one batch: its key as text, the features, and as `night` what `place` says, if anything."""
+    keys, places = key_expressions(pipeline), {NIGHT: place} if place is not None else {}
     query = sql.SQL("SELECT {wanted} FROM {table} t").format(
-        wanted=_listed({**keys, **expressions(pipeline, columns)}), table=sql.Identifier(batch.schema, batch.table)
+        wanted=_listed({**keys, **expressions(pipeline, columns), **places}), table=sql.Identifier(batch.schema, batch.table)
     )
-    return query, {**dict.fromkeys(keys, "key"), **columns}
+    return query, {**dict.fromkeys(keys, "key"), **columns, **dict.fromkeys(places, "int")}
 
 
 def _listed(wanted: Mapping[str, sql.Composable]) -> sql.Composable:
@@ -163,7 +169,7 @@ def _schema(kinds: Mapping[str, str]) -> Any:
 
 
 def _in_query_order(kinds: Mapping[str, str]) -> list[str]:
-    """`night` is the last column of the query that asks for it."""
+    """`night` is the last column of every query that asks for it."""
     return [name for name in kinds if name != NIGHT] + [name for name in kinds if name == NIGHT]
 
 

@@ -20,7 +20,8 @@ def find_leaks(night: Night, lesson: Lesson, trial: Trial) -> dict[str, float]:
         return {}
     encoder = trial.twin[0]
     worth = alone(
-        encoder.transform(lesson.features), encoder.columns_, encoder.category_places, trial.held, ~lesson.held, lesson.answers
+        encoder.transform(lesson.features), encoder.columns_, encoder.category_places,
+        trial.held.only(lesson.held[trial.counted]), ~lesson.held, lesson.answers,
     )  # fmt: skip
     limit = NOTED[night.pipeline.target.task]
     return dict(sorted(((name, value) for name, value in worth.items() if value >= limit), key=lambda pair: -pair[1]))

@@ -1,6 +1,6 @@
 """Stored models, ready to be asked: loaded through skops under all its checks, with the features they were made for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from store.models import ModelVersion
 from tasks.artifacts import unpack
 from tasks.context import Night
 from tasks.features import Hook, hook_hash, load_hook, prepare
+from tasks.folds import UNKNOWN, Folds
 from tasks.frames import Kind
 
 if TYPE_CHECKING:
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`columns` are what has to be read for it, by kind."""
+    """`columns` are what has to be read for it, by kind. `twins` holds one model for each fold, by its number, where the
+    model keeps out of each row's prediction what it learned from the row."""
 
     version: ModelVersion
     estimator: Any
     columns: Mapping[str, Kind]
     hook: Hook | None
+    folds: Folds | None = None
+    twins: Sequence[Any] = ()
+
+    @property
+    def by_place(self) -> Mapping[int, Any]:
+        """Which model speaks of the rows of each place."""
+        return {UNKNOWN: self.estimator, **dict(enumerate(self.twins))}
 
     def prepare(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         return prepare(rows, self.columns, self.hook)
@@ -49,4 +58,7 @@ def read_model(night: Night, version: ModelVersion, artifact: bytes) -> Loaded:
         artifact, sha256=version.sha256, trusted_types=version.trusted_types, libraries=version.libraries,
         settings=night.settings, label=label, retrain=retrain,
     )  # fmt: skip
-    return Loaded(version, estimator, columns, load_hook(night.definition) if version.params["hook"] else None)
+    hook, folds = load_hook(night.definition) if version.params["hook"] else None, Folds.from_json(version.params.get("folds"))
+    if folds is None:
+        return Loaded(version, estimator, columns, hook)
+    return Loaded(version, estimator["all"], columns, hook, folds, estimator["twins"])

@@ -1,6 +1,6 @@
 """`observe`: what published predictions turned out to be worth, wherever answers have arrived or were corrected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,11 @@ from domain.words import Stage, StageState, Task
 from store.engine import transaction
 from store.models import load_version
 from store.pipelines import inner_schema
-from store.quality import Unjudged, record_quality, unjudged_predictions, unjudged_shadows
+from store.quality import Unjudged, record_quality, unjudged_by_table, unjudged_predictions, unjudged_shadows
 from tasks.context import Night
 from tasks.estimates import estimate_unanswered, tell_estimates
 from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
-from tasks.metrics import Prior, measure_numbers, measure_prior, measure_said, measure_yes_no
+from tasks.metrics import Prior, measure_classes, measure_numbers, measure_prior, measure_said, measure_yes_no
 from tasks.models import same_question
 from tasks.ranges import measure_ranges, range_columns
 
@@ -39,7 +39,8 @@ def observe(night: Night) -> StageReport:
     answers; earlier figures stay. Batches scored in hindsight are never judged (law 5)."""
     earliest = night.interval.start.astimezone(night.pipeline.interval.timezone) - night.pipeline.model.window
     with transaction(night.engine) as connection:
-        waiting = unjudged_predictions(connection, night.pipeline.name, start=earliest, end=night.interval.end)
+        find = unjudged_by_table if night.pipeline.is_snapshot else unjudged_predictions
+        waiting = find(connection, night.pipeline.name, start=earliest, end=night.interval.end)
         judged = [found for each in waiting if (found := _judge(night, connection, each)) is not None]
         for shadow in unjudged_shadows(connection, night.pipeline.name, start=earliest, end=night.interval.end):
             _judge(night, connection, shadow)
@@ -55,15 +56,16 @@ def observe(night: Night) -> StageReport:
 
 
 def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged | None:
-    """Measures and records one batch; None when none of its answers is known."""
+    """Measures and records one batch; None when none of its answers is known, or none more than were judged before."""
     frame = _read(night, connection, which)
-    if frame.empty:
+    if len(frame) <= which.judged:
         return None
     version = load_version(connection, which.model)
     if not same_question(version, night.pipeline):
         return None  # the answers of today's question say nothing about predictions of another one
-    figures = _measure(night, frame)
-    dummies = measure_prior(_answers(night, frame), Prior.from_json(version.metrics["prior"]))
+    prior = Prior.from_json(version.metrics["prior"])
+    figures = _measure(night, frame, classes=sorted(prior.shares))
+    dummies = measure_prior(_answers(night, frame), prior)
     both: dict[str, tuple[float, float | None]] = {m: (value, dummies[m]) for m, value in figures.items() if m in dummies}
     both |= {metric: (value, None) for metric, value in _measure_ranges(night, frame).items()}
     record_quality(
@@ -75,7 +77,7 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
 
 _ANSWERED = """
 SELECT {answer} AS answer, p.prediction, p.probability{ends} FROM {predictions} p JOIN {landed} t ON {same_key}
-WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL
+WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL AND NOT p.hindsight
 """
 
 
@@ -110,12 +112,18 @@ def _answers(night: Night, frame: "pd.DataFrame", column: str = ANSWER) -> Any:
     return frame[column].astype("str").to_numpy(dtype=object)
 
 
-def _measure(night: Night, frame: "pd.DataFrame") -> dict[str, float]:
+def _measure(night: Night, frame: "pd.DataFrame", *, classes: Sequence[str]) -> dict[str, float]:
+    import numpy as np
+
     answers, said = _answers(night, frame), _answers(night, frame, "prediction")
     if night.pipeline.target.task is Task.REGRESSION:
         return measure_numbers(answers, said)
     if night.pipeline.target.rule is not None:
         return measure_yes_no(answers, frame["probability"].to_numpy(dtype="float64"), said)
+    if len(classes) == 2:  # then the probability of the one that was said tells that of the other
+        second = frame["probability"].to_numpy(dtype="float64")
+        second = np.where(said == classes[1], second, 1 - second)
+        return measure_classes(answers, np.column_stack([1 - second, second]), classes)
     return measure_said(answers, said)
 
 

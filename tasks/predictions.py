@@ -1,6 +1,6 @@
 """What a fitted model says of prepared rows, in the three forms that batches keep, and what that is worth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Said:
     def __len__(self) -> int:
         return len(self.answers)
 
-    def only(self, rows: "Array") -> "Said":
+    def only(self, rows: "Array | slice") -> "Said":
         """The rows that a mask or a list of places picks."""
         return Said(self.answers[rows], self.values[rows], self.task, self.classes)
 
@@ -63,9 +63,10 @@ def rank_auc(answers: "Array", values: "Array") -> float | None:
     return above / (positive * negative)
 
 
-def true_place(model: Any) -> int:
-    """Which column of `predict_proba` is the probability of true."""
-    return [bool(value) for value in model.classes_].index(True)
+def truth(model: Any, matrix: "Array") -> "Array":
+    """The probability of true out of what `predict_proba` gave; 0 from a model that was taught no true at all."""
+    classes = [bool(value) for value in model.classes_]
+    return matrix[:, classes.index(True)] if True in classes else matrix[:, 0] * 0.0
 
 
 def predict(model: Any, frame: "pd.DataFrame", pipeline: Pipeline) -> "tuple[Array, Array | None]":
@@ -77,18 +78,64 @@ def predict(model: Any, frame: "pd.DataFrame", pipeline: Pipeline) -> "tuple[Arr
         return np.asarray(model.predict(frame), dtype=np.float64), None
     matrix = model.predict_proba(frame)
     if pipeline.target.rule is not None:
-        probability = matrix[:, true_place(model)]
+        probability = truth(model, matrix)
         return probability > 0.5, probability
     best = matrix.argmax(axis=1)
     return np.asarray(model.classes_, dtype=object)[best], matrix[np.arange(len(best)), best]
 
 
-def judge(model: Any, frame: "pd.DataFrame", answers: "Array", pipeline: Pipeline) -> Said:
-    """What the model says of rows whose answers are known."""
+def predict_folded(
+    models: Mapping[int, Any], places: "Array", frame: "pd.DataFrame", pipeline: Pipeline
+) -> "tuple[Array, Array | None]":
+    """As `predict`, each row by the model of its place."""
+    import numpy as np
+
+    found = np.unique(places)
+    if len(found) == 1:
+        return predict(models[int(found[0])], frame, pipeline)
+    prediction, probability = np.empty(len(frame), dtype=object), np.empty(len(frame))
+    for place in found:
+        rows = places == place
+        prediction[rows], said = predict(models[int(place)], frame[rows], pipeline)
+        probability[rows] = np.nan if said is None else said
+    if pipeline.target.task is Task.REGRESSION:
+        return prediction.astype(np.float64), None
+    return prediction.astype(bool) if pipeline.target.rule is not None else prediction, probability
+
+
+def judge(model: Any, frame: "pd.DataFrame", answers: "Array", pipeline: Pipeline, *, classes: Sequence[str] = ()) -> Said:
+    """What the model says of rows whose answers are known; `classes` are all that there are, where the model may know fewer."""
     task = pipeline.target.task
     if task is Task.REGRESSION:
         return Said(answers, model.predict(frame), task)
     matrix = model.predict_proba(frame)
     if pipeline.target.rule is not None:
-        return Said(answers, matrix[:, true_place(model)], task)
-    return Said(answers, matrix, task, [str(name) for name in model.classes_])
+        return Said(answers, truth(model, matrix), task)
+    known = [str(name) for name in model.classes_]
+    return Said(answers, spread(matrix, known, classes or known), task, classes or known)
+
+
+def spread(matrix: "Array", known: Sequence[str], classes: Sequence[str]) -> "Array":
+    """Probabilities of the `known` classes as columns of all `classes`, which hold them; 0 for the others."""
+    import numpy as np
+
+    if list(known) == list(classes):
+        return matrix
+    places = {name: place for place, name in enumerate(classes)}
+    wide = np.zeros((len(matrix), len(classes)))
+    wide[:, [places[name] for name in known]] = matrix
+    return wide
+
+
+def joined(parts: "Sequence[tuple[Array, Said]]", rows: int) -> "tuple[Array, Said]":
+    """What was said of parts of `rows` rows, as one in the order of the rows, and which rows these are. Each part comes with
+    the mask of its rows; no row is in two."""
+    import numpy as np
+
+    places = np.concatenate([np.flatnonzero(mask) for mask, _ in parts])
+    order, one = np.argsort(places, kind="stable"), parts[0][1]
+    answers = np.concatenate([said.answers for _, said in parts])[order]
+    values = np.concatenate([said.values for _, said in parts])[order]
+    mask = np.zeros(rows, dtype=bool)
+    mask[places] = True
+    return mask, Said(answers, values, one.task, one.classes)

@@ -23,7 +23,7 @@ from tasks.ranges import range_columns
 from tasks.scoring import Tally, score_rows
 from tasks.shadow import add_shadow
 
-CODE = ("score", "scoring", "predictions", "features", "encoding", "frames", "models", "ranges")
+CODE = ("score", "scoring", "predictions", "features", "encoding", "folds", "frames", "models", "ranges")
 _KEPT = ("prediction", "probability", "model_version", "hindsight")
 
 
@@ -98,7 +98,7 @@ def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
         return champion
     if newest is None:
         return "no model yet"
-    until = newest.trained_until.astimezone(pipeline.interval.timezone)
+    until = newest.may_score_from.astimezone(pipeline.interval.timezone)
     return (
         f"no model yet: version {newest.version} learned from nights until {until:%Y-%m-%d %H:%M}, past this one's start (law 5)"
     )
@@ -161,7 +161,7 @@ def _reused(work: Task, batch: Batch) -> StageReport:
 
 def _report(night: Night, work: Task, batch: Batch, tally: Tally, *, threads: int) -> StageReport:
     reason = f"version {work.champion.version} scored {tally.rows:,} rows"
-    if night.run.hindsight and work.champion.trained_until > night.interval.start:
+    if night.run.hindsight and work.champion.may_score_from > night.interval.start:
         reason += " in hindsight: it has learned from this night or later ones"
     reason += _told(tally)
     drift = {line.feature: line.psi for line in tally.drifts}

@@ -19,9 +19,10 @@ from store.batches import Batch
 from store.drift import Drift
 from store.engine import driver_cursor
 from tasks.context import Night
-from tasks.frames import KEY, copy_out, scoring_query, to_frame
+from tasks.folds import UNKNOWN, Folds
+from tasks.frames import KEY, NIGHT, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
-from tasks.predictions import predict
+from tasks.predictions import predict, predict_folded
 from tasks.profiles import Watch
 from tasks.ranges import Ranges, range_columns
 from tasks.spread import WORTH_SPREADING, address_of, answers_from_workers
@@ -55,12 +56,15 @@ def score_rows(
     _set_defaults(writing, batch, version=loaded.version.version)
     if not landed.rows:
         return tally
-    query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
+    folds = loaded.folds
+    place = folds.expression(night.pipeline) if folds is not None else None
+    query, kinds = scoring_query(night.pipeline, landed, loaded.columns, place=place)
     columns = [*night.pipeline.key, "prediction", "probability"]
     if _ranges(night, watch) is not None:
         columns += range_columns(night.pipeline)
+    columns += ["hindsight"] if folds is not None else []
     address = address_of(night.definition, night.settings)
-    if address is not None and landed.rows >= WORTH_SPREADING:
+    if address is not None and folds is None and landed.rows >= WORTH_SPREADING:
         with CopyIn(writing, batch, columns) as into:
             for answer in answers_from_workers(address, night, landed, model=loaded.version.id, tally=tally, watch=watch):
                 into.write(answer)
@@ -75,16 +79,29 @@ def score_rows(
 def answer_rows(
     night: Night, loaded: Loaded, chunks: Iterable[Any], *, tally: Tally, watch: Watch | None
 ) -> Iterator[Any]:  # fmt: skip
-    """Each chunk's keys, predictions and probabilities; `tally` and `watch` count what went by."""
+    """Each chunk's keys, predictions and probabilities, and of a model of folds the marks of hindsight; `tally` and `watch`
+    count what went by."""
     ranges = _ranges(night, watch)
     for chunk in chunks:
-        frame = loaded.prepare(to_frame(chunk))
-        prediction, probability = predict(loaded.estimator, frame, night.pipeline)
+        frame, folds = loaded.prepare(to_frame(chunk)), loaded.folds
+        if folds is None:
+            prediction, probability = predict(loaded.estimator, frame, night.pipeline)
+        else:
+            places = chunk.column(NIGHT).to_numpy()
+            prediction, probability = predict_folded(loaded.by_place, places, frame, night.pipeline)
         tally.rows += chunk.num_rows
         tally.unseen.update(loaded.estimator[0].count_unseen(frame))
         if watch is not None:
             watch.see(frame, _shown(night.pipeline, prediction, probability))
-        yield _answer(chunk, prediction, probability, night.pipeline, ranges=ranges)
+        answer = _answer(chunk, prediction, probability, night.pipeline, ranges=ranges)
+        yield answer if folds is None else answer.append_column("hindsight", _marks(night, folds, places))
+
+
+def _marks(night: Night, folds: Folds, places: Any) -> Any:
+    """Which rows only a model of later rows could speak of; of a night in hindsight all."""
+    import pyarrow as pa
+
+    return pa.array((places != UNKNOWN) & ~folds.counted(places) | night.run.hindsight)
 
 
 def _ranges(night: Night, watch: Watch | None) -> Ranges | None:

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition
 from domain.drift import NIGHTS_IN_A_ROW, is_shift
-from domain.errors import EnvironmentRefused
 from domain.fingerprint import fingerprint
 from domain.promotion import Decision, decide_promotion, decide_training
 from domain.report import StageReport
 from domain.words import BatchKind, Stage, StageState
+from store.batches import load_batch
 from store.drift import newest_drifts, save_profile
 from store.engine import transaction
 from store.models import (
@@ -25,28 +25,27 @@ from store.models import (
     asked_to_train,
     champion_for,
     find_fingerprint,
-    load_artifact,
     model_asked_for,
     move_alias,
     newest_trained,
     save_model,
 )
 from store.publications import Published, published_batches
+from store.runs import load_run
 from tasks.artifacts import libraries_here, pack
 from tasks.cards import Trial, write_card
 from tasks.confidence import tell_ranges, write_confidence
 from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
-from tasks.evidence import interval
 from tasks.features import feature_columns, hook_hash, load_hook
 from tasks.leaks import find_leaks, refuse_leaks
-from tasks.learning import Lesson, read_lesson, read_rows
-from tasks.metrics import measure_prior, prior_of
-from tasks.models import read_model, same_question
-from tasks.predictions import Said, judge
+from tasks.learning import Lesson, read_lesson
 from tasks.profiles import write_profile
+from tasks.trial import pack_twins, try_recipe
 
-CODE = ("train", "learning", "features", "encoding", "estimators", "frames", "leaks")  # what decides which model comes out
+CODE = (  # what decides which model comes out
+    "train", "trial", "learning", "features", "encoding", "estimators", "folds", "frames", "leaks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,8 @@ def train(night: Night) -> StageReport:
 
 def _survey(night: Night, connection: sa.Connection) -> Ground:
     pipeline, start = night.pipeline, night.interval.start
-    nights, name = survey_nights(connection, night.definition, start)
+    table = load_run(connection, night.run.id).input_batch if pipeline.is_snapshot else None
+    nights, name = survey_nights(connection, night.definition, start, table=table)
     newest = newest_trained(connection, pipeline.name, night=start)
     champion = champion_for(connection, pipeline.name, night=start)
     return Ground(
@@ -95,16 +95,32 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
     )
 
 
-def survey_nights(connection: sa.Connection, definition: Definition, start: datetime) -> tuple[Sequence[Published], str]:
-    """The nights that a model for the night that starts at `start` learns from, and the name of what it would be."""
+def survey_nights(
+    connection: sa.Connection, definition: Definition, start: datetime, *, table: int | None = None
+) -> tuple[Sequence[Published], str]:
+    """The nights that a model for the night that starts at `start` learns from, and the name of what it would be.
+
+    A table that is whole every night holds all that is known, so of such nights it is this one alone: `table` is the
+    number of its batch, or it is the one that readers see.
+    """
     pipeline = definition.pipeline
-    earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
-    nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
+    if pipeline.is_snapshot:
+        nights = _whole_table(connection, pipeline.name, start, table)
+    else:
+        earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
+        nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
     name = fingerprint(
         [(each.interval.start.isoformat(), each.content_hash) for each in nights],
         definition_of(definition), code_of(definition, *CODE), libraries_here(),
     )  # fmt: skip
     return nights, name
+
+
+def _whole_table(connection: sa.Connection, pipeline: str, start: datetime, table: int | None) -> Sequence[Published]:
+    if table is None:
+        return published_batches(connection, pipeline, BatchKind.INPUT, start=start)[:1]
+    batch = load_batch(connection, table)
+    return [Published(batch.interval, batch.id, batch.rows, batch.content_hash or "")]
 
 
 def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None, champion: ModelVersion | None) -> str:
@@ -144,7 +160,7 @@ def _decide(night: Night, ground: Ground) -> Decision:
         last_trained_for=newest.trained_for if newest else None,
         retrain_after=night.pipeline.model.retrain_after,
         nights=len(ground.nights),
-        needed=night.pipeline.model.min_intervals,
+        needed=1 if night.pipeline.is_snapshot else night.pipeline.model.min_intervals,
         asked=ground.asked,
         changed=changed,
         drifted=ground.drifted,
@@ -168,7 +184,7 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         return StageReport(Stage.TRAIN, StageState.SKIPPED, unfit, rows_in=lesson.rows, fingerprint=ground.fingerprint)
     began = monotonic()
     with threads(night.settings, rows=lesson.rows) as count:
-        trial = _judge(night, ground, lesson)
+        trial = try_recipe(night, ground.champion, lesson)
         hints = find_leaks(night, lesson, trial)
         refusal = refuse_leaks(night, hints, has_champion=ground.champion is not None)
         if refusal:
@@ -181,48 +197,9 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         confidence = write_confidence(night.pipeline, trial.held)
         profile = write_profile(lesson.features, trial.held) | confidence
         card |= tell_ranges(night.pipeline, trial.held, confidence)
-    return _save(night, ground, lesson, decision, metrics=metrics, due=due, model=model, card=card, profile=profile)
-
-
-def _judge(night: Night, ground: Ground, lesson: Lesson) -> Trial:
-    """Fits a twin of the challenger on the nights before the held-out ones, and measures all three on rows that none of
-    them has seen: where the champion learned from some held-out nights, the comparison uses the others."""
-    pipeline, fit, held = night.pipeline, ~lesson.held, lesson.held
-    twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=pipeline, settings=night.settings)
-    known, prior = prior_of(lesson.answers[fit], pipeline.target.task), prior_of(lesson.answers, pipeline.target.task)
-    said = judge(twin, lesson.features[held], lesson.answers[held], pipeline)
-    dummy = measure_prior(said.answers, known)
-    champion, note = _judge_champion(night, ground.champion, lesson)
-    metric = metric_of(pipeline)
-    certain = interval(said, metric)
-    if champion is None:
-        return Trial(twin, said, dummy, said, dummy, ground.champion, None, prior, note, certain)
-    compared = said.only(lesson.since(ground.champion.trained_until)[held]) if ground.champion else said
-    return Trial(
-        twin, said, dummy, compared, measure_prior(compared.answers, known), ground.champion, champion, prior, note, certain,
-        interval(compared, metric, other=champion),
+    return _save(
+        night, ground, lesson, decision, trial=trial, metrics=metrics, due=due, model=model, card=card, profile=profile
     )  # fmt: skip
-
-
-def _judge_champion(night: Night, champion: ModelVersion | None, lesson: Lesson) -> tuple[Said | None, str]:
-    """What the champion says of the held-out rows that it has not learned from, or None, and which it was."""
-    if champion is None:
-        return None, "there was no champion"
-    name = f"version {champion.version}"
-    if not same_question(champion, night.pipeline):
-        return None, f"the champion, {name}, answers another question, so it was not compared"
-    unseen = lesson.held & lesson.since(champion.trained_until)
-    if not unseen.any():
-        return None, f"the champion, {name}, learned from every held-out night, so it was not compared"
-    try:
-        with transaction(night.engine) as connection:
-            loaded = read_model(night, champion, load_artifact(connection, champion.id))
-            nights = lesson.nights[int(lesson.place[unseen].min()) :]
-            rows, answers, _ = read_rows(night, connection, nights, loaded.columns, share=lesson.share)
-    except EnvironmentRefused as refusal:
-        return None, f"the champion could not be judged: {refusal.what}"
-    said = judge(loaded.estimator, loaded.prepare(rows), answers, night.pipeline)
-    return said, f"{name} was judged on the {len(said):,} held-out rows that it had not learned from"
 
 
 def _decide_promotion(night: Night, trial: Trial) -> Decision:
@@ -246,19 +223,21 @@ def _save(
     lesson: Lesson,
     decision: Decision,
     *,
+    trial: Trial,
     metrics: dict[str, Any],
     due: Decision,
     model: Any,
     card: dict[str, Any],
     profile: dict[str, Any],
 ) -> StageReport:
-    artifact = pack(model)
+    artifact = pack(pack_twins(model, trial.twins, lesson.folds))
     with transaction(night.engine) as connection:
         version = save_model(
             connection, night.run, trained_from=lesson.nights[0].interval.start, trained_until=lesson.nights[-1].interval.end,
             batches=[each.batch for each in lesson.nights], rows=lesson.rows, task=night.pipeline.target.task,
             fingerprint=ground.fingerprint, metrics=metrics, params=_params(night, lesson), card=card,
             libraries=libraries_here(), trusted_types=artifact.trusted_types, artifact=artifact.data, sha256=artifact.sha256,
+            out_of_fold=lesson.folds is not None,
         )  # fmt: skip
         save_profile(connection, version.id, profile)
         evidence = {"metric": metric_of(night.pipeline), **metrics}
@@ -285,4 +264,5 @@ def _params(night: Night, lesson: Lesson) -> dict[str, Any]:
         "target": night.pipeline.target.model_dump(mode="json", by_alias=True),
         "definition": definition_of(night.definition),
         "sampled": lesson.share,
+        "folds": lesson.folds.to_json() if lesson.folds is not None else None,
     }

@@ -1,0 +1,131 @@
+"""Which model may speak of which row, in a table whose rows are known and asked again every night.
+
+A row whose answer is known belongs to one fold, told by its key or by its time alone, so it belongs to the same one in
+every night; the model of that fold has learned from no row of it. Why: docs/decisions/0007-out-of-fold.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+from psycopg2 import sql
+
+from domain.pipeline import Pipeline
+from store.batches import Batch
+from store.engine import driver_cursor
+from store.pipelines import POSTGRES_TYPES
+from tasks.frames import answer_expression
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+COUNT = 5
+UNKNOWN = -1  # the place of a row whose answer nobody knows: every model may speak of it, so the one that knows most does
+CUTS = (0.25, 0.40, 0.55, 0.70, 0.85)  # of the rows in order of time: the first quarter is only learned from
+ENOUGH_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """By `key`: five folds by the hash of `columns`, each spoken of by a model of the other four. By `time`: blocks between
+    `cuts`, each spoken of by a model of all blocks before it; the first has none before it, so a model of the later ones
+    speaks, its rows are marked as hindsight, and no figure counts them."""
+
+    by: Literal["key", "time"]
+    columns: tuple[str, ...]
+    cuts: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return COUNT if self.by == "key" else len(self.cuts) + 1
+
+    def learned_from(self, place: "Array", fold: int) -> "Array":
+        """True for the rows that the model of a fold learns from; `place` holds each row's fold."""
+        import numpy as np
+
+        if self.by == "key":
+            return np.not_equal(place, fold)
+        return np.less(place, fold) if fold else np.greater(place, 0)
+
+    def counted(self, place: "Array") -> "Array":
+        """True for the rows whose prediction came from rows before them only, or from other keys."""
+        import numpy as np
+
+        return np.greater_equal(place, 1 if self.by == "time" else 0)
+
+    def expression(self, pipeline: Pipeline) -> sql.Composable:
+        """Each row's fold in SQL, `UNKNOWN` where its answer is."""
+        return sql.SQL("CASE WHEN {answer} IS NULL THEN {unknown} ELSE {fold} END").format(
+            answer=answer_expression(pipeline), unknown=sql.Literal(UNKNOWN), fold=self._of_known(pipeline)
+        )
+
+    def _of_known(self, pipeline: Pipeline) -> sql.Composable:
+        if self.by == "time":
+            (name,) = self.columns
+            kind = sql.SQL(POSTGRES_TYPES[pipeline.columns[name].type])
+            return sql.SQL("coalesce(width_bucket(t.{}, {}::{}[]), 0)").format(
+                sql.Identifier(name), sql.Literal(list(self.cuts)), kind
+            )
+        texts = (sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in self.columns)
+        return sql.SQL("((hash_record_extended(ROW({}), 11) & 1048575) % {})::int").format(
+            sql.SQL(", ").join(texts), sql.Literal(COUNT)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"by": self.by, "columns": list(self.columns), "cuts": list(self.cuts)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any] | None) -> "Folds | None":
+        return cls(document["by"], tuple(document["columns"]), tuple(document["cuts"])) if document else None
+
+    def told(self) -> str:
+        """For the card."""
+        what = ", ".join(self.columns)
+        if self.by == "time":
+            return f"in order of {what}: each of {len(self.cuts)} blocks by a model of all rows before it"
+        return f"in {COUNT} folds by {what}: each by a model of the other {COUNT - 1}, so no {what} is on both sides"
+
+
+def choose_folds(connection: sa.Connection, pipeline: Pipeline, batch: Batch) -> Folds:
+    """By time wherever the contract has a time column that tells rows apart, else by key; of a key of several columns by the
+    first ones that make enough groups, so that the rows of one customer or order stay together."""
+    time = pipeline.time_column
+    cuts = _cuts(connection, pipeline, batch, time) if time else ()
+    return Folds("time", (time,), cuts) if time and cuts else Folds("key", _group(connection, pipeline, batch))
+
+
+_CUTS = """
+SELECT min(t.{time})::text, percentile_disc({shares}::float8[]) WITHIN GROUP (ORDER BY t.{time})::text[]
+FROM {landed} t WHERE t.batch_id = {batch} AND {answer} IS NOT NULL AND t.{time} IS NOT NULL
+"""
+_GROUPS = "SELECT count(DISTINCT ROW({key})) FROM {landed} t WHERE t.batch_id = {batch} AND {answer} IS NOT NULL"
+
+
+def _cuts(connection: sa.Connection, pipeline: Pipeline, batch: Batch, time: str) -> tuple[str, ...]:
+    ((first, cuts),) = _fetch(
+        connection, _CUTS, pipeline, batch, time=sql.Identifier(time), shares=sql.Literal(list(CUTS))
+    )  # fmt: skip
+    return tuple(dict.fromkeys(cut for cut in cuts or () if cut != first))
+
+
+def _group(connection: sa.Connection, pipeline: Pipeline, batch: Batch) -> tuple[str, ...]:
+    for length in range(1, len(pipeline.key)):
+        names = pipeline.key[:length]
+        key = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in names)
+        ((groups,),) = _fetch(connection, _GROUPS, pipeline, batch, key=key)
+        if groups >= ENOUGH_GROUPS:
+            return names
+    return pipeline.key
+
+
+def _fetch(
+    connection: sa.Connection, text: str, pipeline: Pipeline, batch: Batch, **parts: sql.Composable
+) -> Sequence[tuple[Any, ...]]:
+    landed = sql.Identifier(batch.schema, "landed")
+    statement = sql.SQL(text).format(landed=landed, batch=sql.Literal(batch.id), answer=answer_expression(pipeline), **parts)
+    with driver_cursor(connection) as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())

@@ -1,0 +1,223 @@
+"""Tables that are whole every night: predictions on the first night, and no figure from a model that saw its answer."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from domain.errors import LeakRefused
+from domain.words import BatchKind, StageState
+from infra.settings import Settings
+from store.batches import open_batch
+from store.engine import transaction
+from store.models import champion_for, load_artifact
+from store.runs import claim, load_run
+from tasks.context import Night
+from tasks.models import Loaded, read_model
+from tasks.train import train
+from tests.tasks.nightshift import Nightshift
+
+TABLE = """
+name: members
+title: Will this member leave?
+interval: {every: day, timezone: UTC, from: 2024-01-01}
+source: {kind: csv, path: "members.csv", mode: snapshot}
+columns:
+  member: {type: text, key: true}
+  joined: {type: date, null: true}
+  plan: {type: text, null: true}
+  visits: {type: int, null: true}
+  luck: {type: float}
+  left_us: {type: text, null: true}
+  spent: {type: float, null: true}
+target: {column: left_us, as: "left_us == yes", task: classification}
+features: {numeric: [visits, luck], categorical: [plan], datetime: [joined]}
+model: {params: {max_iter: 30}}
+"""
+
+
+def member_rows(rows: int = 400, *, unknown: int = 40) -> list[dict[str, Any]]:
+    """Few visits make people leave; `luck` tells a row from every other one and nothing else."""
+    chance = random.Random(7)
+    made: list[dict[str, Any]] = []
+    for number in range(rows):
+        visits, plan = chance.randint(0, 30), chance.choice(["basic", "plus", None])
+        leaves = chance.random() < (0.85 if visits < 10 else 0.15)
+        joined = f"20{10 + number // 40:02d}-{1 + number % 12:02d}-01"
+        known = number >= unknown
+        made.append(
+            {"member": f"m{number:04d}", "joined": joined, "plan": plan, "visits": visits, "luck": chance.random(),
+             "left_us": ("yes" if leaves else "no") if known else None, "spent": visits * 3 + chance.random() if known else None}
+        )  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def shift(settings: Settings, writer: sa.Engine, owner: sa.Engine) -> Nightshift:
+    shift = Nightshift(settings, writer, owner, name="members", make_rows=lambda day: member_rows())
+    shift.define(TABLE)
+    return shift
+
+
+def champion(shift: Nightshift, day: str) -> Loaded:
+    night = shift.interval(day)
+    with transaction(shift.engine) as connection:
+        found = champion_for(connection, "members", night=night.start)
+        assert found is not None
+        artifact, run = load_artifact(connection, found.id), load_run(connection, 1)
+    return read_model(Night(run, shift.definition, shift.engine, shift.settings), found, artifact)
+
+
+def test_the_first_night_has_predictions_for_every_row_and_quality_for_the_known_ones(shift: Nightshift) -> None:
+    said = shift.take("2024-01-01")
+    assert (said["train"].state, said["score"].rows_out) == (StageState.DONE, 400)
+    assert {line.rows for line in shift.query("SELECT rows FROM reading.quality")} == {360}
+    assert not shift.query("SELECT FROM members.published WHERE hindsight")
+
+
+def test_the_card_claims_what_realised_quality_shows(shift: Nightshift) -> None:
+    shift.take("2024-01-01")
+    (model,) = shift.query("SELECT metrics, card, out_of_fold FROM reading.model")
+    realised = {line.metric: line.value for line in shift.query("SELECT metric, value FROM reading.quality")}
+    claimed = model.metrics["held_out"]
+    assert model.out_of_fold
+    assert realised == pytest.approx({name: claimed[name] for name in realised}, abs=1e-9)
+    assert "in 5 folds by member" in model.card["measured"]["how"]
+
+
+def test_answers_that_are_noise_are_not_remembered(shift: Nightshift) -> None:
+    """Each row can be told from every other one, so a model that saw its answer would be right about it."""
+    chance = random.Random(1)
+    rows = [{**row, "left_us": chance.choice(["yes", "no"])} for row in member_rows(unknown=0)]
+    shift.rewrite("params: {max_iter: 30}", "params: {max_iter: 40, min_samples_leaf: 1}, promote: {at_least: 0.0}")
+    shift.make_rows = lambda day: rows
+    said = shift.take("2024-01-01")
+    claimed = shift.query("SELECT metrics->'held_out'->>'roc_auc' AS auc FROM reading.model")[0].auc
+    assert 0.35 < float(claimed) < 0.65
+    assert said["score"].rows_out == 400 or said["score"].state is StageState.SKIPPED
+
+
+def test_each_known_row_is_scored_by_the_twin_that_never_saw_its_key_and_the_others_by_the_model_of_all(
+    shift: Nightshift,
+) -> None:
+    shift.take("2024-01-01")
+    loaded = champion(shift, "2024-01-01")
+    assert loaded.folds is not None
+    rows = shift.query("SELECT member, joined, plan, visits, luck, left_us, probability FROM members.published ORDER BY member")
+    folds = shift.query(
+        "SELECT member, (hash_record_extended(ROW(member), 11) & 1048575) % 5 AS fold FROM members.published ORDER BY member"
+    )
+    frame = _frame(loaded, rows)
+    each = [model.predict_proba(frame)[:, 1] for model in (*loaded.twins, loaded.estimator)]
+    for place, (row, line) in enumerate(zip(rows, folds, strict=True)):
+        expected = each[-1 if row.left_us is None else line.fold][place]
+        assert row.probability == pytest.approx(expected, abs=1e-12), row.member
+
+
+def _frame(loaded: Loaded, rows: list[Any]) -> Any:
+    import pandas as pd
+
+    raw = pd.DataFrame([row._mapping for row in rows])
+    raw = raw.assign(joined=pd.to_datetime(raw.joined), plan=raw.plan.astype("str").astype("category"))
+    return loaded.prepare(raw)
+
+
+def test_the_same_table_teaches_the_same_twins(shift: Nightshift) -> None:
+    shift.take("2024-01-01")
+    shift.make_rows = lambda day: member_rows()[::-1]
+    shift.take("2024-01-02", retrain=True)
+    hashes = {line.sha256 for line in shift.query("SELECT sha256 FROM reading.model")}
+    predictions = shift.query("SELECT content_hash FROM reading.published WHERE kind = 'prediction'")
+    assert len(shift.query("SELECT FROM reading.model")) == 2
+    assert len(hashes) == 1
+    assert len({line.content_hash for line in predictions}) == 2  # the version is part of each row
+    scores = shift.query("SELECT DISTINCT member, probability FROM members.published")
+    assert len(scores) == 400
+
+
+def test_a_champion_scores_the_nights_after_it_out_of_fold_and_none_before_it(shift: Nightshift) -> None:
+    shift.take("2024-01-02")
+    later = shift.take("2024-01-03")
+    assert later["train"].state is StageState.SKIPPED
+    assert (later["score"].rows_out, later["observe"].state) == (400, StageState.DONE)
+    earlier = shift.take("2024-01-01", stages=_without(train))
+    assert "past this one's start (law 5)" in earlier["score"].reason
+
+
+def _without(stage: Callable[..., Any]) -> tuple[Any, ...]:
+    from tasks.score import score
+
+    return tuple(one for one in (train, score) if one is not stage)
+
+
+def test_the_database_refuses_a_model_of_folds_for_a_night_before_it(shift: Nightshift) -> None:
+    shift.take("2024-01-02")
+    with (
+        claim(shift.engine, "members", shift.interval("2024-01-01"), trigger="test", holder={"pid": 1}) as run,
+        pytest.raises(LeakRefused, match="past the start of the interval"),
+        transaction(shift.engine) as connection,
+    ):
+        open_batch(connection, run, BatchKind.PREDICTION, columns=["member"], fingerprint="", input_batch=1, model=1)
+
+
+def test_a_challenger_meets_the_champion_on_rows_that_neither_has_seen(shift: Nightshift) -> None:
+    shift.take("2024-01-01")
+    shift.rewrite("max_iter: 30", "max_iter: 20")
+    said = shift.take("2024-01-02")
+    assert "against the champion's" in said["train"].reason
+    (line,) = shift.query("SELECT metrics FROM reading.model WHERE version = 2")
+    first = shift.query("SELECT metrics FROM reading.model WHERE version = 1")[0]
+    assert line.metrics["champion"] == pytest.approx(first.metrics["held_out"])
+    assert line.metrics["rows"] == 360
+
+
+def test_answers_that_arrive_later_judge_what_was_said_before_they_did(shift: Nightshift) -> None:
+    shift.take("2024-01-01")
+    shift.make_rows = lambda day: member_rows(unknown=0)
+    shift.take("2024-01-02")
+    first = shift.interval("2024-01-01").start
+    found = shift.query("SELECT DISTINCT rows FROM reading.quality WHERE interval_start = :s", s=first)
+    assert [line.rows for line in found] == [400]
+
+
+def test_with_a_time_column_nothing_is_judged_by_what_came_after_it(shift: Nightshift) -> None:
+    shift.rewrite("joined: {type: date, null: true}", "joined: {type: date, null: true, time: true}")
+    shift.take("2024-01-01")
+    (line,) = shift.query("SELECT metrics, card, params FROM reading.model")
+    folds = line.params["folds"]
+    assert (folds["by"], folds["columns"], len(folds["cuts"])) == ("time", ["joined"], 5)
+    assert "each of 5 blocks by a model of all rows before it" in line.card["measured"]["how"]
+    marked = shift.query("SELECT bool_and(hindsight) AS every, count(*) AS n FROM members.published"
+                         " WHERE left_us IS NOT NULL AND joined < CAST(:cut AS date)", cut=folds["cuts"][0])  # fmt: skip
+    others = shift.query("SELECT bool_or(hindsight) AS any FROM members.published"
+                         " WHERE left_us IS NULL OR joined >= CAST(:cut AS date)", cut=folds["cuts"][0])  # fmt: skip
+    assert (marked[0].every, others[0].any) == (True, False)
+    judged = shift.query("SELECT DISTINCT rows FROM reading.quality")[0].rows
+    assert judged == 360 - marked[0].n == line.card["measured"]["held_out"]["rows"]
+
+
+@pytest.mark.parametrize("target", ["{column: spent, task: regression}", "{column: plan, task: classification}"])
+def test_numbers_and_many_classes_are_folded_too(shift: Nightshift, target: str) -> None:
+    shift.name = "others"
+    text = TABLE.replace("members", "others").replace("categorical: [plan], ", "")
+    shift.define(text.replace('{column: left_us, as: "left_us == yes", task: classification}', target))
+    rows = [{**row, "plan": "few" if row["visits"] < 9 else row["plan"]} for row in member_rows()]
+    said = shift.take("2024-01-01", rows=[*rows[:-1], {**rows[-1], "plan": "only once"}])
+    assert said["train"].detail["promoted"], said["train"].reason
+    assert said["score"].rows_out == 400
+    assert said["observe"].state is StageState.DONE
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (15, "15 of the table's rows have a known answer, and 20 are needed to learn and to judge"),
+        (0, "0 of the table's rows have a known answer, and 20 are needed to learn and to judge"),
+    ],
+)
+def test_a_table_too_small_to_judge_is_a_sentence(shift: Nightshift, rows: int, sentence: str) -> None:
+    said = shift.take("2024-01-01", rows=member_rows(rows, unknown=0))
+    assert (said["train"].state, said["train"].reason) == (StageState.SKIPPED, sentence)
+    assert said["score"].state is StageState.SKIPPED
