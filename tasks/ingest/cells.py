@@ -106,7 +106,7 @@ def blanked(cells: Any, column: Column) -> Any:
     if not column.nulls:
         return cells
     if pa.types.is_string(cells.type):
-        meant = pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(column.nulls))
+        meant = pc.is_in(pc.utf8_trim_whitespace(cells), pa.array([one.strip() for one in column.nulls]))
     else:
         meant = pc.is_in(cells, _as_numbers(column.nulls, cells.type))
     return pc.if_else(meant, pa.scalar(None, cells.type), cells)

@@ -127,8 +127,14 @@ def _delimiter(text: str, quote: str | None) -> tuple[str, int]:
 
 def _start(records: Sequence[tuple[int, list[str]]], width: int) -> tuple[int, int]:
     """How many lines stand above the table, and which record begins it: titles are narrower than what they stand above."""
-    first = next((place for place, (_, cells) in enumerate(records[:30]) if len(cells) == width), 0)
+    fitting = (place for place, (_, cells) in enumerate(records[:30]) if len(cells) == width and _is_full(cells))
+    first = next(fitting, 0)
     return (records[first][0], first) if records and first else (0, 0)
+
+
+def _is_full(cells: Sequence[str]) -> bool:
+    """Whether it is more than a title in front of empty cells."""
+    return 2 * sum(bool(cell.strip()) for cell in cells) >= len(cells)
 
 
 def _has_header(table: Sequence[Sequence[str]]) -> bool:

@@ -96,6 +96,8 @@ def _candidates(counted: _Cells) -> Iterator[dict[str, Any]]:
     known = [text for text in sample if text.lower() not in NOTHING]
     if not known:
         return
+    if all(text[0] in "{[" and text[-1] in "}]" for text in known):
+        yield {"type": "json"}
     words = {text.lower() for text in known}
     if len(counted.texts) <= 12 and len(words) == 2 and words in _YES_NO:
         yield {"type": "bool"}
@@ -238,7 +240,7 @@ def _without_sentinels(values: Any) -> tuple[Any, list[float]]:
     """Numbers that stand for 'no value': repeated, far from all others, and of nines or the like."""
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         return values, []
-    numbers = np.asarray(values.drop_null().cast(pa.float64()))
+    numbers = np.asarray(values.drop_null().cast(pa.float64(), safe=False))
     found: list[float] = []
     while len(found) < 2 and len(numbers) > 20:
         one = next((end for end in (numbers.min(), numbers.max()) if _is_sentinel(end, numbers)), None)
@@ -270,7 +272,7 @@ def _is_sentinel(value: float, numbers: Any) -> bool:
 
 def _spelled(sentinels: Sequence[float], counted: _Cells, values: Any) -> list[str]:
     """How the sentinels are written in the source: -999 and -999.0 are two cells."""
-    meant = pc.fill_null(pc.is_in(values.cast(pa.float64()), pa.array(list(sentinels), pa.float64())), False)
+    meant = pc.fill_null(pc.is_in(values.cast(pa.float64(), safe=False), pa.array(list(sentinels), pa.float64())), False)
     return list(dict.fromkeys(text.strip() for text in counted.texts.filter(meant).to_pylist()))
 
 

@@ -149,6 +149,7 @@ def read_table(look: Look) -> Table:
     source = dict(look.source)
     if nulls and look.kind == "csv" and "" in look.source.get("nulls", [""]):
         source["nulls"] = ["", *nulls]
+        kinds = [_without(kind, nulls) for kind in kinds]
     else:
         kinds = [_with_own_nulls(kind) for kind in kinds]
     kinds, lifted = _lift_decimal(kinds)
@@ -158,6 +159,17 @@ def read_table(look: Look) -> Table:
         for place, (name, original, kind) in enumerate(zip(names, look.names, kinds, strict=True), 1)
     )
     return Table(look, columns, {**source, **lifted})
+
+
+def _without(kind: Kind, nulls: Sequence[str]) -> Kind:
+    """A text column without the words that mean 'no value' in the whole source."""
+    if kind.contract.get("type") != "text":
+        return kind
+    meant = pc.fill_null(pc.is_in(kind.values, pa.array(nulls, pa.string())), False)
+    if not pc.any(meant).as_py():
+        return kind
+    values = pc.if_else(meant, pa.scalar(None, pa.string()), kind.values)
+    return replace(kind, values=values, contract={**kind.contract, "null": True})
 
 
 def _with_own_nulls(kind: Kind) -> Kind:
@@ -176,7 +188,7 @@ def _with_german_thousands(look: Look, kinds: Sequence[Kind]) -> list[Kind]:
 def _german(cells: Any, kind: Kind) -> Kind:
     if kind.contract.get("type") != "float" or not pa.types.is_string(cells.type) or "decimal" in kind.contract:
         return kind
-    grouped = pc.match_substring_regex(cells.drop_null(), r"^\s*[+-]?\d{1,3}(\.\d{3})*\s*(\D.*)?$")
+    grouped = pc.match_substring_regex(cells.drop_null(), r"^\s*[+-]?\d{1,3}(\.\d{3})*(\s*[^\d.,].*)?$")
     if not pc.all(grouped).as_py():
         return kind
     bare = pc.replace_substring(cells, ".", "")

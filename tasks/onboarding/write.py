@@ -14,7 +14,7 @@ from tasks.onboarding.roles import Role
 from tasks.onboarding.table import Seen
 from tasks.onboarding.yaml import beside, commented, flow, long_list, scalar
 
-_SCHEMA = Path("docs") / "pipeline.schema.json"
+_SCHEMAS = {file: f"{file.removesuffix('.yaml')}.schema.json" for file in ("pipeline.yaml", "expectations.yaml")}
 
 
 def write_pipeline(proposal: Proposal, folder: Path, *, timezone: str, force: bool) -> Path:
@@ -24,8 +24,11 @@ def write_pipeline(proposal: Proposal, folder: Path, *, timezone: str, force: bo
     target = folder / name
     if target.exists() and not force and any(target.iterdir()):
         raise UsageError(f"{target} is there already", hint=f"another name, or overnight new {name} … --force to write it anew")
-    texts = {"expectations.yaml": render_expectations(proposal),
-             "pipeline.yaml": render_pipeline(proposal, timezone=timezone, schema=_schema_from(target))}  # fmt: skip
+    texts = {
+        "expectations.yaml": render_expectations(proposal),
+        "pipeline.yaml": render_pipeline(proposal, timezone=timezone),
+    }
+    texts = {file: _for_editors(folder, file) + text for file, text in texts.items()}
     with tempfile.TemporaryDirectory(prefix="overnight-new-") as scratch:
         _write(Path(scratch) / name, texts)
         load_definition(Path(scratch), name)
@@ -50,16 +53,15 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         half.replace(folder / file)
 
 
-def _schema_from(target: Path) -> str:
-    """The path from the folder to the schema that editors read, empty when there is none."""
-    home = target.absolute().parent.parent
-    return f"../../{_SCHEMA}" if (home / _SCHEMA).is_file() else ""
+def _for_editors(folder: Path, file: str) -> str:
+    """The line by which editors complete and check the file, where the folder of pipelines holds its schema."""
+    schema = _SCHEMAS[file]
+    return f"# yaml-language-server: $schema=../{schema}\n" if (folder / schema).is_file() else ""
 
 
-def render_pipeline(proposal: Proposal, *, timezone: str, schema: str = "") -> str:
+def render_pipeline(proposal: Proposal, *, timezone: str) -> str:
     """The text of pipeline.yaml."""
-    lines = [f"# yaml-language-server: $schema={schema}"] if schema else []
-    lines += commented(
+    lines = commented(
         f"Proposed by `overnight new` from {proposal.place.said}, {proposal.table.rows:,} rows. "
         "It is yours now: change what you know better."
     )
