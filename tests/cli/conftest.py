@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +74,14 @@ class Home:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("cli"))
+def home() -> Iterator[Home]:
+    """Not under pytest's own folder: each pytest that starts closes that to other users, and the server, which is one of them,
+    stops at its next checkpoint."""
+    folder = Path(tempfile.mkdtemp(prefix="overnight-cli-"))
+    made = Home(folder)
     yield made
     stop_server(made.settings.postgres_folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
