@@ -17,7 +17,7 @@ from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
-from web import api, charts, documentation, events, exports, feed, health, metrics, pages, pictures, words
+from web import api, charts, documentation, events, exports, feed, health, metrics, pages, pictures, scoreboard, words
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
@@ -56,7 +56,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse = pulse
-    for part in (health, metrics, events, documentation, feed, exports, api, pages):
+    for part in (health, metrics, events, documentation, feed, exports, scoreboard, api, pages):
         app.include_router(part.router)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)

@@ -93,3 +93,21 @@ FROM reading.quality q JOIN reading.published p ON p.batch = q.batch AND p.kind 
 WHERE p.pipeline = %(pipeline)s AND p.interval_start BETWEEN %(first)s AND %(last)s
 ORDER BY q.interval_start, q.metric
 """)
+
+
+def scoreboard(connection: Connection, pipeline: str, *, metric: str, limit: int) -> list[Row]:
+    """Champion and challengers by one metric, the newest night first, with the dummy's figure and what was estimated."""
+    return fetch(connection, _SCOREBOARD, {"pipeline": pipeline, "metric": metric, "limit": limit})
+
+
+_SCOREBOARD = sql.SQL("""
+SELECT * FROM reading.scoreboard WHERE pipeline = %(pipeline)s AND metric = %(metric)s
+ORDER BY interval_start DESC, role, model_version DESC LIMIT %(limit)s
+""")
+
+
+def champion_on(connection: Connection, pipeline: str, *, night: datetime) -> int | None:
+    """Who is, or was, champion for the night that starts then, as the journal stands now."""
+    line = fetch_one(connection, sql.SQL("SELECT reading.champion_on(%(pipeline)s, %(night)s) AS version"),
+                     {"pipeline": pipeline, "night": night})  # fmt: skip
+    return line["version"] if line else None
