@@ -21,7 +21,7 @@ from infra.services import PREFECT, run_services
 from infra.settings import Settings
 from store.engine import transaction
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]  # the image takes minutes the first time
 Write = Callable[..., Path]
 
 
@@ -157,7 +157,10 @@ def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
     postgres.kill()
     time.sleep(1)
     postgres.start()
-    said, complaints = backfill.communicate(timeout=300)
+    try:
+        said, complaints = backfill.communicate(timeout=300)
+    finally:
+        backfill.kill()
     assert backfill.returncode == 0, complaints
     assert [json.loads(line)["state"] for line in said.splitlines()] == ["published"] * 2
     assert containers(docker_engine) == []
