@@ -28,12 +28,14 @@ def decide_training(
     asked: bool = False,
     changed: str = "",
     drifted: str = "",
+    unusable: str = "",
 ) -> Decision:
     """Whether the night that starts at `night` should train.
 
     `last_trained_for` is the start of the newest night, at or before this one, that trained; `nights` counts the
     published input nights inside the window; `changed` says what differs from what the newest model learned, as the
-    end of a sentence, and `drifted` how far its predictions have moved past the limit; both may be empty.
+    end of a sentence, and `drifted` how far its predictions have moved past the limit; `unusable` says why the champion cannot
+    be loaded here. All may be empty.
     """
     if nights < needed:
         return Decision(False, f"{nights} of {needed} published nights to learn from")
@@ -43,6 +45,8 @@ def decide_training(
         return Decision(True, "there is no model yet")
     if changed:
         return Decision(True, f"the newest model was trained before {changed}")
+    if unusable:
+        return Decision(True, unusable)
     age = night - last_trained_for
     if drifted and age > timedelta(0):
         return Decision(True, drifted)

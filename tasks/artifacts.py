@@ -76,18 +76,22 @@ def unpack(
 
 
 def _refuse_other_versions(libraries: Mapping[str, str], *, label: str, retrain: str) -> None:
+    if other := other_versions(libraries):
+        name = other[0]
+        away = "" if name == "encoder" else f"; install {name} {libraries.get(name, 'as recorded')} again, or train anew"
+        raise EnvironmentRefused(f"{label} {other[1]}{away}", hint=retrain)
+
+
+def other_versions(libraries: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first guarded version that is another one here than was recorded, and that as the end of a sentence about the model;
+    None when a model of these versions may be loaded."""
     here = libraries_here()
     for name in GUARDED:
         if name == "encoder" and libraries.get(name) != here[name]:
-            raise EnvironmentRefused(
-                f"{label} was stored by another release of Overnight, so it has to be trained anew", hint=retrain
-            )
+            return name, "was stored by another release of Overnight, so it has to be trained anew"
         if libraries.get(name) != here[name]:
-            raise EnvironmentRefused(
-                f"{label} was fitted under {name} {libraries.get(name, 'unknown')}, and this is {name} {here[name]}; "
-                f"install {name} {libraries.get(name, 'as recorded')} again, or train anew",
-                hint=retrain,
-            )
+            return name, f"was fitted under {name} {libraries.get(name, 'unknown')}, and this is {name} {here[name]}"
+    return None
 
 
 def _is_allowed(name: str, settings: Settings) -> bool:

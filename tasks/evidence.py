@@ -167,7 +167,8 @@ def alone(
     matrix: "Array", names: Sequence[str], categories: Sequence[int], said: Said, fit: "Array", answers: "Array"
 ) -> dict[str, float]:
     """What each encoded feature is worth by itself on the rows of `said`: the area under the ROC curve for a yes/no question,
-    the rank correlation for a number, both from 0 (nothing) to 1 (the answer itself). A category counts by the mean
+    the rank correlation for a number, of many classes the share of the dummy's mistakes that a small tree on it alone does not
+    make; each from 0 (nothing) to 1 (the answer itself). A category counts by the mean
     answer of its `fit` rows. `matrix` holds all rows, `fit` says which are learned from; the others are those of `said`."""
     import numpy as np
     from scipy.stats import spearmanr
@@ -175,6 +176,9 @@ def alone(
     found: dict[str, float] = {}
     for place, name in enumerate(names):
         column = matrix[:, place]
+        if said.classes:
+            found[name] = _worth_of_many(column, answers, fit)
+            continue
         values = _mean_answers(column, answers, fit) if place in categories else column[~fit]
         known = np.isfinite(values)
         if known.sum() < SLICE_ROWS or np.ptp(values[known]) == 0:
@@ -186,6 +190,20 @@ def alone(
             worth = abs(float(spearmanr(values[known], said.answers[known]).statistic))
         found[name] = worth * float(known.mean())
     return {name: round(worth, 6) for name, worth in found.items() if np.isfinite(worth)}
+
+
+def _worth_of_many(column: "Array", answers: "Array", fit: "Array") -> float:
+    import numpy as np
+    from sklearn.tree import DecisionTreeClassifier
+
+    values, names = np.nan_to_num(column, nan=-1.0).reshape(-1, 1), answers.astype(str)
+    if (~fit).sum() < SLICE_ROWS or len(set(names[fit])) < 2:
+        return 0.0
+    tree = DecisionTreeClassifier(max_leaf_nodes=64, min_samples_leaf=5, random_state=0).fit(values[fit], names[fit])
+    largest = max(set(names[fit]), key=lambda name: (int((names[fit] == name).sum()), name))
+    base = float((names[~fit] == largest).mean())
+    right = float((tree.predict(values[~fit]) == names[~fit]).mean())
+    return max(0.0, (right - base) / (1 - base)) if base < 1 else 0.0
 
 
 def _both(answers: "Array") -> bool:

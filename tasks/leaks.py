@@ -15,9 +15,7 @@ REFUSED = {Task.CLASSIFICATION: 0.99, Task.REGRESSION: 0.9995}
 
 
 def find_leaks(night: Night, lesson: Lesson, trial: Trial) -> dict[str, float]:
-    """The features that alone tell nearly the whole answer on the held-out rows, with how much; of many classes none is asked."""
-    if trial.held.classes:
-        return {}
+    """The features that alone tell nearly the whole answer on the held-out rows, with how much."""
     encoder = trial.twin[0]
     worth = alone(
         encoder.transform(lesson.features), encoder.columns_, encoder.category_places,
@@ -27,9 +25,12 @@ def find_leaks(night: Night, lesson: Lesson, trial: Trial) -> dict[str, float]:
     return dict(sorted(((name, value) for name, value in worth.items() if value >= limit), key=lambda pair: -pair[1]))
 
 
-def refuse_leaks(night: Night, hints: Mapping[str, float], *, has_champion: bool) -> str:
+def refuse_leaks(night: Night, hints: Mapping[str, float], *, has_champion: bool, classes: bool = False) -> str:
     """The sentence why this may not be learned, empty when it may. Raises LeakRefused when there is no champion to go on
-    with; features listed under `features.confirmed` are never refused."""
+    with; features listed under `features.confirmed` are never refused. Of many classes one
+    feature may well tell all (petals tell irises), so there it is named on the card and no more."""
+    if classes:
+        return ""
     limit, confirmed = REFUSED[night.pipeline.target.task], night.pipeline.features.confirmed
     found = [name for name, worth in hints.items() if worth >= limit and name not in confirmed]
     if not found:

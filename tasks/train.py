@@ -32,7 +32,7 @@ from store.models import (
 )
 from store.publications import Published, published_batches
 from store.runs import load_run
-from tasks.artifacts import libraries_here, pack
+from tasks.artifacts import libraries_here, other_versions, pack
 from tasks.cards import Trial, write_card
 from tasks.confidence import tell_ranges, write_confidence
 from tasks.context import Night, code_of
@@ -164,7 +164,15 @@ def _decide(night: Night, ground: Ground) -> Decision:
         asked=ground.asked,
         changed=changed,
         drifted=ground.drifted,
+        unusable=_unusable(ground.champion),
     )
+
+
+def _unusable(champion: ModelVersion | None) -> str:
+    """Why the champion cannot be loaded here, empty when it can: scoring would refuse it, so the night trains one that it need
+    not refuse."""
+    other = other_versions(champion.libraries) if champion is not None else None
+    return f"the champion, version {champion.version}, {other[1]}" if champion is not None and other else ""
 
 
 def _reused(ground: Ground, version: ModelVersion) -> StageReport:
@@ -186,7 +194,7 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
     with threads(night.settings, rows=lesson.rows) as count:
         trial = try_recipe(night, ground.champion, lesson)
         hints = find_leaks(night, lesson, trial)
-        refusal = refuse_leaks(night, hints, has_champion=ground.champion is not None)
+        refusal = refuse_leaks(night, hints, has_champion=ground.champion is not None, classes=bool(trial.held.classes))
         if refusal:
             return StageReport(Stage.TRAIN, StageState.SKIPPED, refusal, rows_in=lesson.rows, fingerprint=ground.fingerprint)
         decision, metrics = _decide_promotion(night, trial), trial.to_json()

@@ -9,6 +9,7 @@ from deployments.catalogue import Definition
 from domain.errors import DefinitionError, LeakRefused
 from domain.words import StageState
 from infra.settings import Settings
+from tasks.artifacts import libraries_here
 from tests.tasks.nightshift import Nightshift, shop_rows
 
 THREE = ("2024-01-01", "2024-01-02", "2024-01-03")
@@ -75,6 +76,19 @@ def test_a_changed_definition_is_learned_at_once(shift: Nightshift) -> None:
     shift.rewrite("max_iter: 20", "max_iter: 25")
     said = shift.take("2024-01-04")
     assert said["train"].reason.startswith("the newest model was trained before what is written under target")
+
+
+def test_a_champion_that_cannot_be_loaded_here_is_replaced_in_the_same_night(
+    shift: Nightshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift.take_all(*THREE)
+    here = libraries_here()
+    for where in ("tasks.artifacts", "tasks.train"):
+        monkeypatch.setattr(f"{where}.libraries_here", lambda: {**here, "scikit-learn": "0.0.1"})
+    said = shift.take("2024-01-04")
+    was = f"the champion, version 1, was fitted under scikit-learn {here['scikit-learn']}, and this is scikit-learn 0.0.1"
+    assert said["train"].reason.startswith(f"{was}; version 2 is champion")
+    assert said["score"].rows_out == 120
 
 
 def test_training_can_be_asked_for(shift: Nightshift) -> None:
