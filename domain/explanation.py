@@ -85,7 +85,7 @@ def _train(pipeline: Pipeline) -> list[str]:
     estimator = model.estimator.rpartition(".")[2]
     again = {
         "never": "once, and again only when asked",
-        "on drift": "anew when its predictions drift",
+        "on drift": "anew when its predictions drift, or after 30 days,",
         "nightly": "anew each night",
     }
     learns = f"{estimator} learns {again.get(model.retrain, model.retrain)} from"

@@ -1,7 +1,7 @@
 """Which model may speak of which row, in a table whose rows are known and asked again every night.
 
 A row whose answer is known belongs to one fold, told by its key or by its time alone, so it belongs to the same one in
-every night; the model of that fold has learned from no row of it. Why: docs/decisions/0007-out-of-fold.md.
+every night; the model of that fold has learned from no row of it. Why: docs/decisions/0008-out-of-fold.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ def test_a_runner_is_a_word_or_a_word_with_limits(written: Any, kind: str, memor
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("podman", "'inline' or 'docker'"),
+        ("podman", "'inline', 'docker' or 'dask'"),
         ({"kind": "docker", "limits": {"memory": "much"}}, "write it as 512m or 2g"),
         ({"kind": "docker", "limits": {"timeout": "soon"}}, "write it as 90s, 30m or 1h"),
         ({"kind": "docker", "limits": {"cpus": 0}}, "greater than 0"),
