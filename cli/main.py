@@ -9,6 +9,7 @@ import typer
 from cli import (
     champions,
     drill,
+    explain,
     export,
     house,
     image,
@@ -43,6 +44,7 @@ for module in (
     champions,
     judging,
     keeping,
+    explain,
     export,
     reproduce,
     image,

@@ -15,6 +15,7 @@ from domain.errors import SourceError
 from tasks.ingest.files import SourceFile
 
 _READ = 1 << 20
+_HOLE = bytes(64)  # no text holds so many zero bytes in a row; a row or two with one are rejects
 _BOM16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -68,6 +69,11 @@ class Utf8:
                 self._begun = True
                 raw = self._opening(raw)
             text = raw if self._decode is None else self._decoded(raw)
+            if _HOLE in text:
+                raise SourceError(
+                    f"{self._file.name} holds a stretch of zero bytes, as files do whose writer or disk died before the end",
+                    hint="ask for the file again",
+                )
             if text:
                 return text.replace(b"\r", b"\n") if self._old_mac else text
         return b""

@@ -44,7 +44,7 @@ CASES = [
     Case("an encoding that nobody knows", ROWS, refused="there is no encoding 'utf-9'", source={"encoding": "utf-9"}),
     Case("emoji and combining letters", HEAD + "a,1,👩‍🚀é\n", [("a", 1, "👩‍🚀é")]),
     Case("a zero byte in a text", HEAD + "a,1,x\0y\nb,2,y\n", [("b", 2, "y")], [(2, "type")]),
-    Case("zero bytes to the end, as after a crash", HEAD + "a,1,x\n" + "\0" * 100, [("a", 1, "x")], [(3, "shape")]),
+    Case("zero bytes to the end, as after a crash", HEAD + "a,1,x\n" + "\0" * 100, refused="a stretch of zero bytes"),
     Case("gzip", gzip.compress(ROWS.encode()), WANTED, file="day.csv.gz"),
     Case("gzip without its suffix", gzip.compress(ROWS.encode()), WANTED),
     Case("gzip in two parts", gzip.compress(HEAD.encode()) + gzip.compress(b"a,1,x\n"), [("a", 1, "x")], file="day.csv.gz"),
