@@ -12,7 +12,7 @@ from domain.spec.values import Days, Share, Strict
 from domain.target import Rule, parse_rule
 from domain.words import Task
 
-_RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None, "on drift": None}
+_RETRAIN = {"nightly": 0, "daily": 1, "weekly": 7, "monthly": 30, "never": None, "on drift": 30}
 
 
 class Target(Strict):

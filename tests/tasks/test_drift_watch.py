@@ -52,7 +52,7 @@ def test_a_shift_is_told_by_its_effect_first_and_kept_for_readers(shift: Nightsh
 def test_drift_trains_early_where_the_pipeline_says_so(shift: Nightshift) -> None:
     shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift")
     shift.take_all(*THREE, "2024-01-04")
-    assert shift.said["train"].reason == "no training is due by age, and nothing else asks for it"
+    assert shift.said["train"].reason == "the newest model was trained 1 days before this night, due after 30"
     for day in ("2024-01-05", "2024-01-06"):
         shift.take(day, rows=scarce(day))
         assert shift.said["train"].state is StageState.SKIPPED, "one odd night is no new world"
@@ -65,7 +65,14 @@ def test_predictions_that_move_while_no_feature_does_train_nothing(shift: Nights
     shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift, retrain_at_psi: 0.0001")
     for day in range(1, 8):
         shift.take(f"2024-01-{day:02d}")
-    assert shift.said["train"].reason == "no training is due by age, and nothing else asks for it"
+    assert shift.said["train"].reason == "the newest model was trained 4 days before this night, due after 30"
+
+
+def test_where_drift_decides_no_model_grows_older_than_a_month(shift: Nightshift) -> None:
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift")
+    shift.take_all(*THREE)
+    said = shift.take("2024-02-02")
+    assert said["train"].reason.startswith("the newest model was trained 30 days before this night; version 2 ")
 
 
 def test_one_query_tells_who_was_champion(shift: Nightshift) -> None:
