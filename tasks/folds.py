@@ -1,7 +1,8 @@
 """Which model may speak of which row, in a table whose rows are known and asked again every night.
 
 A row whose answer is known belongs to one fold, told by its key or by its time alone, so it belongs to the same one in
-every night; the model of that fold has learned from no row of it. Why: docs/decisions/0008-out-of-fold.md.
+every night; the model of that fold has learned from no row of it. Rows that no key names are told apart by what they hold.
+Why: docs/decisions/0008-out-of-fold.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from psycopg2 import sql
 from domain.pipeline import Pipeline
 from store.batches import Batch
 from store.engine import driver_cursor
-from store.pipelines import POSTGRES_TYPES
+from store.pipelines import POSTGRES_TYPES, inner_schema
 from tasks.frames import answer_expression
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 COUNT = 5
+STRANGE = -2  # the place of a row with an answer that may be the changed form of one that was learned from: no twin is free of it
 UNKNOWN = -1  # the place of a row whose answer nobody knows: every model may speak of it, so the one that knows most does
 CUTS = (0.25, 0.40, 0.55, 0.70, 0.85)  # of the rows in order of time: the first quarter is only learned from
 ENOUGH_GROUPS = 50
@@ -32,21 +34,23 @@ ENOUGH_GROUPS = 50
 class Folds:
     """By `key`: five folds by the hash of `columns`, each spoken of by a model of the other four. By `time`: blocks between
     `cuts`, each spoken of by a model of all blocks before it; the first has none before it, so a model of the later ones
-    speaks, its rows are marked as hindsight, and no figure counts them."""
+    speaks, its rows are marked as hindsight, and no figure counts them. By `content`: as by key, where a row's line is all that
+    names it; the table `learned` tells which rows are the ones that were learned from, and all others are marked as well."""
 
-    by: Literal["key", "time"]
+    by: Literal["key", "time", "content"]
     columns: tuple[str, ...]
     cuts: tuple[str, ...] = ()
+    learned: int | None = None
 
     @property
     def count(self) -> int:
-        return COUNT if self.by == "key" else len(self.cuts) + 1
+        return len(self.cuts) + 1 if self.by == "time" else COUNT
 
     def learned_from(self, place: "Array", fold: int) -> "Array":
         """True for the rows that the model of a fold learns from; `place` holds each row's fold."""
         import numpy as np
 
-        if self.by == "key":
+        if self.by != "time":
             return np.not_equal(place, fold)
         return np.less(place, fold) if fold else np.greater(place, 0)
 
@@ -69,32 +73,68 @@ class Folds:
             return sql.SQL("coalesce(width_bucket(t.{}, {}::{}[]), 0)").format(
                 sql.Identifier(name), sql.Literal(list(self.cuts)), kind
             )
-        texts = (sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in self.columns)
-        return sql.SQL("((hash_record_extended(ROW({}), 11) & 1048575) % {})::int").format(
-            sql.SQL(", ").join(texts), sql.Literal(COUNT)
-        )
+        fold = sql.SQL("(({} & 1048575) % {})::int").format(hash_of("t", self.columns), sql.Literal(COUNT))
+        if self.by == "key":
+            return fold
+        return sql.SQL("CASE WHEN {} IN (SELECT {} FROM {} l WHERE l.batch_id = {}) THEN {} ELSE {} END").format(
+            hash_of("t", self.columns), hash_of("l", self.columns), sql.Identifier(inner_schema(pipeline.name), "landed"),
+            sql.Literal(self.learned), fold, sql.Literal(STRANGE),
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        return {"by": self.by, "columns": list(self.columns), "cuts": list(self.cuts)}
+        learned = {"learned": self.learned} if self.by == "content" else {}
+        return {"by": self.by, "columns": list(self.columns), "cuts": list(self.cuts), **learned}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any] | None) -> "Folds | None":
-        return cls(document["by"], tuple(document["columns"]), tuple(document["cuts"])) if document else None
+        if not document:
+            return None
+        return cls(document["by"], tuple(document["columns"]), tuple(document["cuts"]), document.get("learned"))
 
     def told(self) -> str:
         """For the card."""
         what = ", ".join(self.columns)
         if self.by == "time":
             return f"in order of {what}: each of {len(self.cuts)} blocks by a model of all rows before it"
+        if self.by == "content":
+            return (
+                f"in {COUNT} folds by what each row holds beside its answer, for its line is no name: each by a model of the "
+                f"other {COUNT - 1}, so no row is on both sides, and equal rows are on one"
+            )
         return f"in {COUNT} folds by {what}: each by a model of the other {COUNT - 1}, so no {what} is on both sides"
 
 
 def choose_folds(connection: sa.Connection, pipeline: Pipeline, batch: Batch) -> Folds:
     """By time wherever the contract has a time column that tells rows apart, else by key; of a key of several columns by the
-    first ones that make enough groups, so that the rows of one customer or order stay together."""
+    first ones that make enough groups, so that the rows of one customer or order stay together. A line names nothing: a row
+    that is put in shifts all those after it, so where it would be needed, all that stands in the row is its name."""
     time = pipeline.time_column
     cuts = _cuts(connection, pipeline, batch, time) if time else ()
-    return Folds("time", (time,), cuts) if time and cuts else Folds("key", _group(connection, pipeline, batch))
+    if time and cuts:
+        return Folds("time", (time,), cuts)
+    group = _group(connection, pipeline, batch)
+    if not any(_shifts(pipeline, name) for name in group):
+        return Folds("key", group)
+    return Folds("content", content_columns(pipeline), learned=batch.id)
+
+
+def content_columns(pipeline: Pipeline) -> tuple[str, ...]:
+    """What stands in a row beside its answer, wherever the row stands."""
+    return tuple(name for name, column in pipeline.columns.items() if not column.made and name != pipeline.target.column)
+
+
+def hash_of(table: str, columns: Sequence[str]) -> sql.Composable:
+    texts = (sql.SQL("{}::text").format(sql.Identifier(table, name)) for name in columns)
+    return sql.SQL("hash_record_extended(ROW({}), 11)").format(sql.SQL(", ").join(texts))
+
+
+def is_shifting(pipeline: Pipeline) -> bool:
+    """Whether a row's place in the source is part of what names it, so that tomorrow's row of that name may be another one."""
+    return any(_shifts(pipeline, name) for name in pipeline.key)
+
+
+def _shifts(pipeline: Pipeline, name: str) -> bool:
+    return pipeline.columns[name].from_ == "{line}"
 
 
 _CUTS = """

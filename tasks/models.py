@@ -10,7 +10,7 @@ from store.models import ModelVersion
 from tasks.artifacts import unpack
 from tasks.context import Night
 from tasks.features import Hook, hook_hash, load_hook, prepare
-from tasks.folds import UNKNOWN, Folds
+from tasks.folds import STRANGE, UNKNOWN, Folds
 from tasks.frames import Kind
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Loaded:
     @property
     def by_place(self) -> Mapping[int, Any]:
         """Which model speaks of the rows of each place."""
-        return {UNKNOWN: self.estimator, **dict(enumerate(self.twins))}
+        return {STRANGE: self.estimator, UNKNOWN: self.estimator, **dict(enumerate(self.twins))}
 
     def prepare(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         return prepare(rows, self.columns, self.hook)

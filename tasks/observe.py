@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from psycopg2 import sql
 
+from domain.pipeline import Pipeline
 from domain.report import StageReport
 from domain.words import Stage, StageState, Task
 from store.engine import transaction
@@ -15,6 +16,7 @@ from store.pipelines import inner_schema
 from store.quality import Unjudged, record_quality, unjudged_by_table, unjudged_predictions, unjudged_shadows
 from tasks.context import Night
 from tasks.estimates import estimate_unanswered, tell_estimates
+from tasks.folds import content_columns, hash_of, is_shifting
 from tasks.frames import ANSWER, answer_expression, answer_kind, read_frame
 from tasks.metrics import Prior, measure_classes, measure_numbers, measure_prior, measure_said, measure_yes_no
 from tasks.models import same_question
@@ -77,8 +79,11 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
 
 _ANSWERED = """
 SELECT {answer} AS answer, p.prediction, p.probability{ends} FROM {predictions} p JOIN {landed} t ON {same_key}
-WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL AND NOT p.hindsight
+WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL AND NOT p.hindsight AND {same_row}
 """
+# Where a row's line is its name, another row may stand there in a later table.
+_SAME_ROW = """EXISTS (SELECT FROM {landed} own WHERE own.batch_id = (SELECT input_batch FROM overnight.batch WHERE id = {batch})
+    AND ROW({own_key}) = ROW({key}) AND {own} = {held})"""
 
 
 def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataFrame":
@@ -92,10 +97,21 @@ def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataF
         batch=sql.Literal(which.batch),
         labels=sql.Literal(which.labels),
         same_key=sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(key) for key in keys),
+        same_row=_same_row(pipeline, which) if pipeline.is_snapshot and is_shifting(pipeline) else sql.SQL("true"),
     )
     kind = answer_kind(pipeline)
     ends = dict.fromkeys(range_columns(pipeline), "number")
     return read_frame(connection, query, {ANSWER: kind, "prediction": kind, "probability": "number", **ends})
+
+
+def _same_row(pipeline: Pipeline, which: Unjudged) -> sql.Composable:
+    held = content_columns(pipeline)
+    return sql.SQL(_SAME_ROW).format(
+        landed=sql.Identifier(inner_schema(pipeline.name), "landed"), batch=sql.Literal(which.batch),
+        own_key=sql.SQL(", ").join(sql.Identifier("own", name) for name in pipeline.key),
+        key=sql.SQL(", ").join(sql.Identifier("t", name) for name in pipeline.key),
+        own=hash_of("own", held), held=hash_of("t", held),
+    )  # fmt: skip
 
 
 def _measure_ranges(night: Night, frame: "pd.DataFrame") -> dict[str, float]:

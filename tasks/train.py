@@ -16,7 +16,7 @@ from domain.drift import NIGHTS_IN_A_ROW, is_shift
 from domain.fingerprint import fingerprint
 from domain.promotion import Decision, decide_promotion, decide_training
 from domain.report import StageReport
-from domain.words import BatchKind, Stage, StageState
+from domain.words import BatchKind, BatchState, Stage, StageState
 from store.batches import load_batch
 from store.drift import newest_drifts, save_profile
 from store.engine import transaction
@@ -38,6 +38,7 @@ from tasks.confidence import tell_ranges, write_confidence
 from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.features import feature_columns, hook_hash, load_hook
+from tasks.folds import Folds
 from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson
 from tasks.profiles import write_profile
@@ -59,6 +60,7 @@ class Ground:
     champion: ModelVersion | None
     asked: bool
     drifted: str
+    shifted: str = ""
 
 
 def train(night: Night) -> StageReport:
@@ -92,6 +94,7 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
         champion,
         asked_to_train(connection, night.run.id),
         _drifted(night, connection, newest, champion),
+        _shifted(night, connection, newest, nights),
     )
 
 
@@ -142,6 +145,20 @@ def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | Non
     )
 
 
+def _shifted(
+    night: Night, connection: sa.Connection, newest: ModelVersion | None, nights: Sequence[Published]
+) -> str:  # fmt: skip
+    """What has changed about a table whose rows only their lines name, as the end of a sentence, empty when nothing has, or
+    when no training is due by age at all: a row that was put in or altered is told from those learned from by training only."""
+    folds = Folds.from_json(newest.params.get("folds")) if newest is not None else None
+    if folds is None or folds.learned is None or not nights or night.pipeline.model.retrain_after is None:
+        return ""
+    learned = load_batch(connection, folds.learned)
+    if learned.content_hash == nights[0].content_hash and learned.state is not BatchState.DROPPED:
+        return ""
+    return "the table changed, and its rows have no name but their line, so which of them it learned from must be told anew"
+
+
 def definition_of(definition: Definition) -> str:
     """A fingerprint of all that the user wrote about learning: target, features, model, columns' types, the folder's Python."""
     pipeline = definition.pipeline
@@ -153,6 +170,8 @@ def _decide(night: Night, ground: Ground) -> Decision:
     newest, changed = ground.newest, ""
     if newest is not None and newest.params.get("definition") != definition_of(night.definition):
         changed = "what is written under target, features or model changed"
+    elif ground.shifted:
+        changed = ground.shifted
     elif newest is not None and newest.trained_for == night.interval.start:
         changed = "the nights, the code or the libraries that it learned with changed"
     return decide_training(

@@ -221,3 +221,63 @@ def test_a_table_too_small_to_judge_is_a_sentence(shift: Nightshift, rows: int, 
     said = shift.take("2024-01-01", rows=member_rows(rows, unknown=0))
     assert (said["train"].state, said["train"].reason) == (StageState.SKIPPED, sentence)
     assert said["score"].state is StageState.SKIPPED
+
+
+def named_by_line(shift: Nightshift, *, retrain: str = "monthly") -> list[dict[str, Any]]:
+    """The same table without a key: a row's line is its name, and each row is the only one of its kind."""
+    shift.name = "lines"
+    text = TABLE.replace("members", "lines").replace(
+        "member: {type: text, key: true}", 'member: {type: int, key: true, from: "{line}"}'
+    )
+    shift.define(text.replace("max_iter: 30}", f"max_iter: 30}}, retrain: {retrain}"))
+    return [{name: value for name, value in row.items() if name != "member"} for row in member_rows()]
+
+
+def numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"member": line, **row} for line, row in enumerate(rows, start=2)]
+
+
+def inserted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row that nobody has seen at the top, all others a line further down, and one of them corrected."""
+    return [{**rows[100], "luck": 0.5}, *rows[:200], {**rows[200], "visits": 31}, *rows[201:]]
+
+
+def saw_its_answer(shift: Nightshift) -> list[bool]:
+    """Of each known row of the newest night that no mark of hindsight sets aside: whether the twin that spoke of it learned from
+    a row like it, told by its luck, which is all its own."""
+    learned = shift.query("SELECT luck, hash_record_extended(ROW(joined::text, plan, visits::text, luck::text, spent::text), 11)"
+                          " & 1048575 AS hash FROM overnight_lines.landed WHERE batch_id = (SELECT min(batch_id)"
+                          " FROM overnight_lines.landed) AND left_us IS NOT NULL")  # fmt: skip
+    folds = {row.luck: row.hash % 5 for row in learned}
+    shown = shift.query("SELECT luck, probability, model_version, hash_record_extended(ROW(joined::text, plan, visits::text,"
+                        " luck::text, spent::text), 11) & 1048575 AS hash FROM lines.published WHERE left_us IS NOT NULL AND NOT"
+                        " hindsight AND interval_start = (SELECT max(interval_start) FROM lines.published)")  # fmt: skip
+    return [row.luck in folds and folds[row.luck] != row.hash % 5 for row in shown]
+
+
+def test_a_row_that_is_put_in_leaves_every_other_one_with_the_twin_that_never_saw_it(shift: Nightshift) -> None:
+    rows = named_by_line(shift, retrain="never")
+    shift.take("2024-01-01", rows=numbered(rows))
+    first = {row.luck: row.probability for row in shift.query("SELECT luck, probability FROM lines.published")}
+    said = shift.take("2024-01-02", rows=numbered(inserted(rows)))
+    assert said["train"].state is StageState.SKIPPED
+    assert not any(saw_its_answer(shift))
+    night = "FROM lines.published WHERE interval_start = (SELECT max(interval_start) FROM lines.published)"
+    same = shift.query(f"SELECT luck, probability {night} AND NOT hindsight")
+    assert len(same) == 399
+    assert all(row.probability == first[row.luck] for row in same)
+    assert sorted(row.luck for row in shift.query(f"SELECT luck {night} AND hindsight")) == sorted([0.5, rows[200]["luck"]])
+    quality = shift.query("SELECT DISTINCT interval_start, rows FROM reading.quality ORDER BY 1")
+    assert [line.rows for line in quality] == [360, 359], "a later table's answers are other rows' where lines have shifted"
+
+
+def test_a_table_whose_rows_only_their_lines_name_is_learned_anew_when_it_changed(shift: Nightshift) -> None:
+    rows = named_by_line(shift)
+    shift.take("2024-01-01", rows=numbered(rows))
+    assert shift.take("2024-01-02", rows=numbered(rows))["train"].state is StageState.SKIPPED
+    said = shift.take("2024-01-03", rows=numbered(inserted(rows)))
+    assert said["train"].reason.startswith("the newest model was trained before the table changed, and its rows have no name")
+    (line,) = shift.query("SELECT metrics, card FROM reading.model WHERE version = 2")
+    assert line.metrics["rows"] == 359, "the champion is asked only about rows that it can be shown not to have learned"
+    assert "for its line is no name" in line.card["measured"]["how"]
+    assert said["observe"].rows_in == (361 if said["train"].detail["promoted"] else 359)
