@@ -1,6 +1,6 @@
 # One name for each thing that is done here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check lock image compose-up compose-down bench clean
+.PHONY: help setup demo up test test-all check docs lock image compose-up compose-down bench clean
 
 BIN := .venv/bin
 LOCK := requirements.lock
@@ -46,6 +46,11 @@ check: setup  ## lint, formatting, types and import arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: setup  ## the site of docs/ in site/, reference pages written anew from the code
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html."
+
 lock:  ## resolve pyproject.toml again into requirements.lock, for Python 3.11 to 3.13
 	@command -v uv >/dev/null || { echo "uv resolves the lock, and it is not here. Try: pip install uv"; exit 2; }
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra dev --extra docker --extra dask --extra s3 --extra gcs \
@@ -67,6 +72,6 @@ bench: setup  ## measure against peers, side by side; make bench size=small take
 	@$(BIN)/python -m bench --size $(size)
 
 clean:  ## remove .venv and caches; your data in .overnight stays
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -not -path './.overnight/*' -prune -exec rm -rf {} +
 	@echo "Clean. Published nights are still in .overnight; rm -r .overnight removes them too."

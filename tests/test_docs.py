@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import Group
@@ -27,6 +28,23 @@ def _commands() -> set[str]:
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     typed = re.findall(r"(?:`|\$ |bin/|\")overnight ((?:db |image )?[a-z]+)", page.read_text())
     assert set(typed) <= _commands(), f"{page} names a command that does not exist"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_every_option_that_a_page_types_exists(page: Path) -> None:
+    """Within one line of code: from the command to the end of what the shell would hand it."""
+    for words in re.findall(r"(?:`|\$ |bin/|^)overnight ((?:db |image )?[a-z]+[^`\n#|;&]*)", page.read_text(), re.MULTILINE):
+        command: Any = COMMANDS
+        for word in words.split():
+            command = getattr(command, "commands", {}).get(word, command)
+        known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help"}
+        assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", words)) <= known, f"{page}: overnight {words}"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:bench|tests|tasks|infra|store|domain|flows|web|cli|examples)/[\w./]+\.\w+)`", page.read_text())
+    assert [name for name in named if not Path(name).exists()] == []
 
 
 @pytest.mark.parametrize("page", DOCS, ids=str)
