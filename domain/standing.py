@@ -13,6 +13,8 @@ from domain.interval import Calendar, Interval
 from domain.trust import Freshness, TrustLine
 from domain.words import RunState
 
+WITHOUT_PREDICTIONS = " published without predictions: "  # in a night's sentence, before why no model scored it
+
 
 class NightState(StrEnum):
     """What readers see of one night. `stopped`: its process is gone and nobody has taken the night over yet."""
@@ -54,7 +56,7 @@ def judge_standing(
     again = f"overnight run {pipeline} --interval {label}"
     if predictions or rows:
         state = NightState.PUBLISHED if predictions else NightState.LEARNING
-        what = "Published." if predictions else "Its rows are published to learn from; no model may score this night yet."
+        what = "Published." if predictions else f"Its rows are published to learn from; {_why_learning(attempt)}"
         return Standing(state, *_after_publication(what, attempt, again))
     if waived and not (attempt and attempt.state is RunState.RUNNING):
         state = NightState.MISSING if attempt is None else _unpublished(attempt, again).state
@@ -64,6 +66,12 @@ def judge_standing(
     if attempt is None:
         return Standing(NightState.WAITING, "No run has started for this night yet, and its deadline has not passed.")
     return _unpublished(attempt, again)
+
+
+def _why_learning(attempt: Attempt | None) -> str:
+    """What the night itself said of why nothing scored it."""
+    said = attempt.reason.partition(WITHOUT_PREDICTIONS)[2] if attempt is not None else ""
+    return (said or "no model may score this night yet").rstrip(". ") + "."
 
 
 def _unpublished(attempt: Attempt, again: str) -> Standing:

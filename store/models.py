@@ -141,6 +141,17 @@ def challenger_to(connection: sa.Connection, champion: ModelVersion, *, night: d
     )
 
 
+def newest_challenger(connection: sa.Connection, pipeline: str) -> tuple[int, str] | None:
+    """The version that lost last, and why it did."""
+    line = connection.execute(
+        sa.select(schema.model.c.version, schema.alias_move.c.why)
+        .join(schema.alias_move, schema.alias_move.c.model == schema.model.c.id)
+        .where(schema.alias_move.c.pipeline == pipeline, schema.alias_move.c.alias == "challenger")
+        .order_by(schema.alias_move.c.id.desc())
+    ).first()
+    return (line.version, line.why) if line is not None else None
+
+
 def newest_champion(connection: sa.Connection, pipeline: str) -> ModelVersion | None:
     """Today's champion, whatever night it holds from: what a run in hindsight is scored with."""
     return _first(

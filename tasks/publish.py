@@ -6,13 +6,14 @@ import sqlalchemy as sa
 
 from domain.diff import decide_hold
 from domain.report import StageReport
+from domain.standing import WITHOUT_PREDICTIONS
 from domain.words import BatchKind, Stage, StageState
 from store.actions import is_released, standing_hold
 from store.batches import Batch, load_batch
 from store.engine import transaction
 from store.publications import publish as move_pointers
 from store.publications import published_batches
-from store.runs import load_run
+from store.runs import load_run, stage_reports
 from tasks.context import Night
 from tasks.diff import diff_night
 
@@ -36,13 +37,14 @@ def publish(night: Night) -> StageReport:
                 detail={"input_batch": landed.id, "prediction_batch": run.prediction_batch, "moves": 0, "diff": diff},
             )  # fmt: skip
         moves = move_pointers(connection, run.id, who=who, why=f"run {run.id}")
+        why = next((said.reason for said in stage_reports(connection, run.id) if said.stage is Stage.SCORE), "")
     number = (predicted or landed).id
     detail = {"input_batch": landed.id, "prediction_batch": predicted.id if predicted else None, "moves": moves, "diff": diff}
     if moves == 0:
         reason = f"nothing to do: same input, contract, code and model as batch {number}, which readers see"
         return StageReport(Stage.PUBLISH, StageState.REUSED, reason, rows_in=landed.rows, detail=detail)
     if predicted is None:
-        reason = f"batch {number} published without predictions: no model may score this night yet"
+        reason = f"batch {number}{WITHOUT_PREDICTIONS}{why or 'no model may score this night yet'}"
         return StageReport(Stage.PUBLISH, StageState.DONE, reason, landed.rows, landed.rows, detail=detail)
     reason = f"batch {number} published: {predicted.rows:,} predictions"
     return StageReport(Stage.PUBLISH, StageState.DONE, reason, predicted.rows, predicted.rows, detail=detail)

@@ -13,7 +13,15 @@ from domain.words import BatchKind, BatchState, Stage, StageState
 from store.batches import Batch, count_batch, load_batch, newest_batch, open_batch, seal_batch
 from store.drift import load_profile, record_drift
 from store.engine import transaction
-from store.models import ModelVersion, champion_for, find_version, load_artifact, model_asked_for, newest_champion
+from store.models import (
+    ModelVersion,
+    champion_for,
+    find_version,
+    load_artifact,
+    model_asked_for,
+    newest_challenger,
+    newest_champion,
+)
 from store.runs import load_run, point_run, stage_reports
 from tasks.context import Night
 from tasks.estimators import threads
@@ -97,11 +105,24 @@ def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
     if champion is not None:
         return champion
     if newest is None:
-        return "no model yet"
+        return _never_promoted(night, connection)
     until = newest.may_score_from.astimezone(pipeline.interval.timezone)
     return (
         f"no model yet: version {newest.version} learned from nights until {until:%Y-%m-%d %H:%M}, past this one's start (law 5)"
     )
+
+
+def _never_promoted(night: Night, connection: sa.Connection) -> str:
+    """Why there is no champion, with what helps: the newest version lost, or nothing could be learned."""
+    name, lost = night.pipeline.name, newest_challenger(connection, night.pipeline.name)
+    if lost is not None:
+        version, why = lost
+        return (
+            f"no model yet: version {version} was not promoted, for {why}; better features may help, or, to score with it all "
+            f"the same: overnight promote {name} {version} --why ..."
+        )
+    trained = next((report for report in stage_reports(connection, night.run.id) if report.stage is Stage.TRAIN), None)
+    return f"no model yet: {trained.reason}" if trained is not None and trained.reason else "no model yet"
 
 
 def _trained_for(night: Night, connection: sa.Connection) -> ModelVersion | str:

@@ -99,6 +99,16 @@ def test_answers_that_are_noise_are_not_remembered(shift: Nightshift) -> None:
     assert said["score"].rows_out == 400 or said["score"].state is StageState.SKIPPED
 
 
+def test_a_table_that_teaches_nothing_says_why_nothing_is_predicted_and_what_to_type(shift: Nightshift) -> None:
+    chance = random.Random(3)
+    rows = [{**row, "left_us": chance.choice(["yes", "no", "no", "no"])} for row in member_rows(unknown=0)]
+    shift.rewrite("params: {max_iter: 30}", "params: {max_iter: 30}, metric: accuracy, promote: {at_least: 0.99}")
+    said = shift.take("2024-01-01", rows=rows)
+    lost = shift.query("SELECT why FROM overnight.alias_move WHERE alias = 'challenger'")[0].why
+    assert said["score"].reason.startswith(f"no model yet: version 1 was not promoted, for {lost}; ")
+    assert said["score"].reason.endswith("overnight promote members 1 --why ...")
+
+
 def test_each_known_row_is_scored_by_the_twin_that_never_saw_its_key_and_the_others_by_the_model_of_all(
     shift: Nightshift,
 ) -> None:
