@@ -10,7 +10,7 @@ from store.models import ModelVersion
 from store.publications import Published
 from tasks.context import Night
 from tasks.estimators import SEED, estimator_path, metric_of
-from tasks.evidence import curves, importance, slices
+from tasks.evidence import curves, importance, intervals, slices
 from tasks.learning import Lesson
 from tasks.metrics import Prior
 from tasks.predictions import Said
@@ -94,6 +94,7 @@ def write_card(
             "note": trial.note,
         },
         "metrics": metrics,
+        "intervals": intervals(trial.held) | ({metric: trial.interval} if trial.interval else {}),
         "importance": importance(trial.twin, shown[last], trial.held.only(last), metric),
         "slices": slices(shown, trial.held, metric),
         "curves": curves(trial.held),

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from store.reads.facets import MOST_ROWS
 from web import entities, judged, morning, night
 from web.edge import Answered, Edge, View
+from web.model import model
 from web.questions import RowsAsked, facet_words, form_words, permalink, read_question
 from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer, VerdictAnswer
 
@@ -75,7 +76,7 @@ def get_key(request: Request, pipeline: Name, key: Key) -> Response:
 
 @router.get("/p/{pipeline}/models/{version}", response_model=ModelAnswer, summary="One model version's card")
 def get_model(request: Request, pipeline: Name, version: Number) -> Response:
-    return edge_of(request).answer(request, lambda view: entities.model(view, version), pipeline=pipeline)
+    return edge_of(request).answer(request, lambda view: model(view, version), pipeline=pipeline)
 
 
 @router.get(

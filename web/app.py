@@ -17,7 +17,22 @@ from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
-from web import api, charts, documentation, events, exports, feed, health, metrics, pages, pictures, scoreboard, words
+from web import (
+    api,
+    charts,
+    curves,
+    documentation,
+    events,
+    exports,
+    feed,
+    health,
+    metrics,
+    pages,
+    pictures,
+    portrait,
+    scoreboard,
+    words,
+)
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
@@ -56,7 +71,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse = pulse
-    for part in (health, metrics, events, documentation, feed, exports, scoreboard, api, pages):
+    for part in (health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
         app.include_router(part.router)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)
@@ -93,7 +108,7 @@ def templates() -> Environment:
     pages_.globals.update(
         trust_words=words.trust_words, is_number=words.is_number, quality_chart=charts.quality_chart, bar=charts.bar,
         distribution=pictures.distribution, rule_history=pictures.history, drift_chart=pictures.drift, two_bars=pictures.two_bars,
-        rows_chart=charts.rows_chart,
+        rows_chart=charts.rows_chart, curves=curves,
         build=build_name(), stylesheet=f"/static/overnight.css?{build_name()}",
         script=f"/static/overnight.js?{build_name()}",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Assembles the rows browser, one key's history, and a model's card."""
+"""Assembles the rows browser and one key's history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,16 +11,14 @@ from domain.pipeline import Pipeline
 from domain.standing import NightState
 from domain.trust import TrustLine
 from store.reads.facets import MOST_ROWS, read_facets
-from store.reads.models import champion, moves, nights_scored, quality, version
 from store.reads.pipelines import Published, published_as_of, published_between
 from store.reads.pruned import require_rows
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
 from store.reads.trust import judge_night, trust_night
 from web.answers import Facet, FacetValue
 from web.edge import Answered, NotFound, View
-from web.morning import describe_nights, figures_of, label_of, move_of, trust_of
-from web.schemas import KeyAnswer, ModelAnswer, RowsAnswer, Said, Span
-from web.words import flat
+from web.morning import describe_nights, label_of, trust_of
+from web.schemas import KeyAnswer, RowsAnswer, Said, Span
 
 HISTORY_SHOWN = 120
 
@@ -115,51 +113,6 @@ def judge_then(pipeline: Pipeline, newest: Interval | None, *, as_of: datetime) 
     return judge_freshness(
         calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=newest, now=as_of
     ).late_since
-
-
-def model(view: View, number: int) -> Answered:
-    """One version's card, its part in the promotion journal, and what its predictions turned out to be worth."""
-    pipeline = view.pipeline
-    line = version(view.connection, pipeline.name, number)
-    if line is None:
-        raise NotFound(f"{pipeline.name} has no model version {number}", hint=f"overnight models {pipeline.name}")
-    scored = nights_scored(view.connection, pipeline.name, model=line["id"]) or {}
-    figures = []
-    if scored.get("nights"):
-        lines = quality(view.connection, pipeline.name, first=scored["first"], last=scored["last"])
-        figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
-    journal = moves(view.connection, pipeline.name)
-    mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]
-    body = ModelAnswer.model_validate(
-        {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]),
-         "champion": champion(view.connection, pipeline.name) == number,
-         "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
-         "trust": trust_of(view.one.trust)}
-    )  # fmt: skip
-    plain, tables = read_card(line["card"])
-    page = {"measured": measured(line["metrics"]), "card": plain, "tables": tables}
-    return Answered(body, [(view.one.trust, pipeline)], page=page)
-
-
-def read_card(card: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Mapping[str, Any]]]]:
-    """A card's single values, and its lists of records as tables by name. The API has the rest: points of curves, and the
-    figures, which the page shows beside the champion's."""
-    tables: dict[str, list[Mapping[str, Any]]] = {}
-    plain: dict[str, Any] = {}
-    for name, value in flat({part: content for part, content in card.items() if part != "metrics"}).items():
-        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-            tables[name] = value[:40]
-        elif not (isinstance(value, list) and value and isinstance(value[0], list)):
-            plain[name] = value
-    return plain, tables
-
-
-def measured(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trial's figures side by side, metric by metric; none when the card keeps them in another form."""
-    own, champion, dummy = (metrics.get(who) or {} for who in ("challenger", "champion", "dummy"))
-    if not isinstance(own, Mapping):
-        return []
-    return [{"metric": m, "own": own[m], "champion": champion.get(m), "dummy": dummy.get(m)} for m in own]
 
 
 def key(view: View, text: str) -> Answered:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from web import entities, judged, morning, night
 from web.api import Key, Name, NightName, Number, edge_of, rows_of
 from web.edge import Answered, View
+from web.model import model
 from web.questions import OWN_WORDS, RowsAsked
 from web.search import Hit, search
 
@@ -82,7 +83,7 @@ def key_page(request: Request, pipeline: Name, key: Key) -> Response:
 
 @router.get("/p/{pipeline}/models/{version}")
 def model_page(request: Request, pipeline: Name, version: Number) -> Response:
-    return edge_of(request).answer(request, lambda view: entities.model(view, version), pipeline=pipeline, template="model.html")
+    return edge_of(request).answer(request, lambda view: model(view, version), pipeline=pipeline, template="model.html")
 
 
 @router.get("/p/{pipeline}/{interval}/verdict")
