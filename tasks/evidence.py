@@ -160,8 +160,8 @@ def _yes_no_curves(said: Said) -> dict[str, Any]:
         false_positive, true_positive, _ = metrics.roc_curve(said.answers, said.values)
         grid = np.linspace(0, 1, POINTS + 1)
         found["roc"] = _points(grid, np.interp(grid, false_positive, true_positive))
-        precision, recall, _ = metrics.precision_recall_curve(said.answers, said.values)
-        found["precision_recall"] = _points(grid, np.interp(grid, recall[::-1], precision[::-1]))
+        precision, recall, _ = metrics.precision_recall_curve(said.answers, said.values)  # its last point, (0, 1), is made up
+        found["precision_recall"] = _points(grid, np.interp(grid, recall[-2::-1], precision[-2::-1]))
     return found
 
 
