@@ -13,7 +13,9 @@ def telco(at: Path, c: Chance) -> Brought:
     months, fee = c.integers(0, 73, n), c.uniform(18, 118, n).round(2)
     contract = pick(c, n, **{"Month-to-month": 55, "One year": 21, "Two year": 24})
     net = pick(c, n, DSL=34, **{"Fiber optic": 44, "No": 22})
-    gone = yes(c, -1.9 + 1.3 * (contract == "Month-to-month") - 0.035 * months + 0.7 * (net == "Fiber optic") + 0.012 * (fee - 60))
+    gone = yes(
+        c, -1.9 + 1.3 * (contract == "Month-to-month") - 0.035 * months + 0.7 * (net == "Fiber optic") + 0.012 * (fee - 60)
+    )
     known = pd.DataFrame({"gender": pick(c, n, Male=1, Female=1), "SeniorCitizen": c.integers(0, 2, n),
                           "Partner": pick(c, n, Yes=1, No=1), "tenure": months, "InternetService": net, "Contract": contract,
                           "MonthlyCharges": fee, "TotalCharges": (months * fee * c.uniform(0.97, 1.03, n)).round(2)})  # fmt: skip
@@ -67,7 +69,7 @@ def stays(at: Path, c: Chance) -> Brought:
                          "Entlassung": (came + pd.to_timedelta(days, unit="D")).strftime("%d.%m.%Y %H:%M"),
                          "Liegedauer (Tage)": [f"{d:.1f}".replace(".", ",") for d in days]})  # fmt: skip
     source = to_csv(file, at / "fälle.csv", sep=";", encoding="latin-1")
-    return Brought(source, "Liegedauer (Tage)", "number", known, pd.Series(days), leaks=("entlassung",))
+    return Brought(source, "Liegedauer (Tage)", "number", known, pd.Series(days), leaks=("Entlassung",))
 
 
 def loans(at: Path, c: Chance) -> Brought:

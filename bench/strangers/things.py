@@ -87,13 +87,21 @@ def wines(at: Path, c: Chance) -> Brought:
                           "pH": c.normal(3.3, 0.15, n).round(2), "alcohol": c.gamma(60, 0.174, n).round(1)})  # fmt: skip
     taste = 5.6 + 0.35 * (known.alcohol - 10.4) - 1.4 * (known["volatile acidity"] - 0.53) + 1.2 * (known.sulphates - 0.65)
     quality = np.clip((taste + c.normal(0, 0.55, n)).round(), 3, 8).astype(int)
-    return Brought(to_csv(known.assign(quality=quality), at / "winequality-red.csv", sep=";"), "quality", "classes", known, quality)
+    return Brought(
+        to_csv(known.assign(quality=quality), at / "winequality-red.csv", sep=";"), "quality", "classes", known, quality
+    )
 
 
 def energy(at: Path, c: Chance) -> Brought:
     when = pd.date_range("2023-01-01", periods=10000, freq="15min")
     hour, heat = when.hour + when.minute / 60, 8 - 9 * np.cos(when.dayofyear / 58.1) + c.normal(0, 2, len(when))
-    load = 420 + 160 * np.sin((hour - 7) / 3.82) + 8 * np.clip(15 - heat, 0, 40) - 70 * (when.weekday > 4) + c.normal(0, 25, len(when))
+    load = (
+        420
+        + 160 * np.sin((hour - 7) / 3.82)
+        + 8 * np.clip(15 - heat, 0, 40)
+        - 70 * (when.weekday > 4)
+        + c.normal(0, 25, len(when))
+    )
     known = pd.DataFrame({"hour": hour, "weekday": when.weekday, "heat": heat.to_numpy().round(1)})
     file = pd.DataFrame({"Zeitstempel": when.strftime("%d.%m.%Y %H:%M"), "Temperatur [°C]": comma(heat, 1), "Zähler": "DE0007",
                          "Status": None, "Verbrauch (kWh)": comma(load, 3)})  # fmt: skip
@@ -121,7 +129,9 @@ def wares(at: Path, c: Chance) -> Brought:
     kind, weight, stars = c.integers(0, 25, n), c.lognormal(0, 0.8, n).round(2), c.uniform(1, 5, n).round(1)
     base = np.exp(c.normal(3.4, 0.8, 25))[kind]
     price = (base * (1 + 0.3 * np.log1p(weight)) * np.exp(c.normal(0, 0.3, n))).round(2)
-    nouns = np.array([f"{a} {b}" for a in ("garden", "kitchen", "office", "sport", "baby") for b in ("chair", "lamp", "bag", "set", "box")])
+    nouns = np.array(
+        [f"{a} {b}" for a in ("garden", "kitchen", "office", "sport", "baby") for b in ("chair", "lamp", "bag", "set", "box")]
+    )
     known = pd.DataFrame({"kind": nouns[kind], "weight": weight, "stars": stars})
     file = pd.DataFrame({"SKU": [f"AB-{k:06d}" for k in c.permutation(n)], "title": [f"{nouns[k]} {c.choice(['red', 'blue', 'oak'])} {w} kg "
                          f"no. {c.integers(1, 9999)}" for k, w in zip(kind, weight, strict=True)], "category": nouns[kind],

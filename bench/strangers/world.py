@@ -11,7 +11,9 @@ from bench.strangers.made import Brought, Chance, emptied, pick, to_csv, yes
 
 def football(at: Path, c: Chance) -> Brought:
     n = 2280
-    teams = np.array([f"FC {name}" for name in "Aston Brent Chel Derby Ever Ful Gill Hull Ips Jar Kett Leeds Man New Orient".split()])
+    teams = np.array(
+        [f"FC {name}" for name in "Aston Brent Chel Derby Ever Ful Gill Hull Ips Jar Kett Leeds Man New Orient".split()]
+    )
     strength = c.normal(0, 0.4, len(teams))
     home, away = c.integers(0, len(teams), n), c.integers(0, len(teams), n)
     mine, theirs = np.exp(0.25 + strength[home] - strength[away]), np.exp(-0.05 + strength[away] - strength[home])
@@ -29,7 +31,10 @@ def penguins(at: Path, c: Chance) -> Brought:
     n = 344
     kind = c.choice(3, n, p=[0.44, 0.2, 0.36])
     bill, flipper = c.normal(np.array([38.8, 48.8, 47.5])[kind], 2.9), c.normal(np.array([190, 196, 217])[kind], 6.5).round()
-    mass, island = (c.normal(np.array([3700, 3733, 5076])[kind], 400) / 25).round() * 25, c.choice(["Biscoe", "Dream", "Torgersen"], n)
+    mass, island = (
+        (c.normal(np.array([3700, 3733, 5076])[kind], 400) / 25).round() * 25,
+        c.choice(["Biscoe", "Dream", "Torgersen"], n),
+    )
     known = pd.DataFrame({"island": island, "bill": bill.round(1), "flipper": flipper, "mass": mass})
     file = pd.DataFrame({"": np.arange(1, n + 1), "species": np.array(["Adelie", "Chinstrap", "Gentoo"])[kind], "island": island,
                          "bill_length_mm": emptied(c, known.bill, 0.006, "NA"), "flipper_length_mm": emptied(c, flipper, 0.006, "NA"),
@@ -110,7 +115,9 @@ def fraud(at: Path, c: Chance) -> Brought:
     hidden = pd.DataFrame(c.normal(0, 1, (n, 8)), columns=[f"V{k}" for k in range(1, 9)])
     bad = yes(c, -8 + 1.6 * hidden.V1 - 1.2 * hidden.V4 + 0.4 * np.log(amount) - 0.0004 * age)
     known = hidden.assign(Amount=amount, age=age)
-    file = known.assign(Time=np.sort(c.integers(0, 172800, n)), card=[f"{k:012d}" for k in c.integers(0, 10**7, n)], Class=bad.astype(int))
+    file = known.assign(
+        Time=np.sort(c.integers(0, 172800, n)), card=[f"{k:012d}" for k in c.integers(0, 10**7, n)], Class=bad.astype(int)
+    )
     file.to_parquet(at / "creditcard.parquet", index=False)
     return Brought(str(at / "creditcard.parquet"), "Class", "yes or no", known, pd.Series(bad))
 

@@ -78,16 +78,24 @@ def kind_of(cells: Any) -> Kind:
     """The kind of a column of text or of typed values."""
     if not pa.types.is_string(cells.type):
         return _typed(cells)
-    found = pc.value_counts(cells.drop_null())
-    texts = found.field("values")
-    counted = _Cells(texts, np.asarray(found.field("counts")), len(cells))
-    if not len(texts):
+    counted = _count(cells)
+    if not len(counted.texts):
         return Kind({"type": "text", "null": True}, cells, notes=("empty in every row",))
     for contract in _candidates(counted):
         kind = _try(cells, counted, contract)
         if kind is not None:
             return kind
     return _as_text(cells, counted)
+
+
+def read_as(cells: Any, contract: Mapping[str, Any]) -> Kind | None:
+    """The kind of a column of text that is read in one way only; none when it cannot be read so."""
+    return _try(cells, _count(cells), contract)
+
+
+def _count(cells: Any) -> _Cells:
+    found = pc.value_counts(cells.drop_null())
+    return _Cells(found.field("values"), np.asarray(found.field("counts")), len(cells))
 
 
 def _candidates(counted: _Cells) -> Iterator[dict[str, Any]]:

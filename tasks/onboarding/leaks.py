@@ -82,13 +82,13 @@ def worth_of(column: Seen, goal: Goal, answers: Array, rows: Array) -> float:
     said = means[np.minimum(bins[judged], len(means) - 1)]
     numbers = column.numbers[rows] if column.is_number or column.is_moment else None
     if goal.kind == "yes or no":
-        worth = abs(2 * _auc(answers[judged], said) - 1)
+        worth = abs(2 * rank_auc(answers[judged], said) - 1)
         if numbers is not None and (known := ~np.isnan(numbers)).sum() >= 20:
-            worth = max(worth, abs(2 * _auc(answers[known], numbers[known]) - 1) * float(known.mean()))
+            worth = max(worth, abs(2 * rank_auc(answers[known], numbers[known]) - 1) * float(known.mean()))
         return worth
-    worth = abs(_correlation(_ranks(answers[judged]), _ranks(said))) if column.type in ("text", "bool") else 0.0
+    worth = abs(correlate(rank(answers[judged]), rank(said))) if column.type in ("text", "bool") else 0.0
     if numbers is not None and (known := ~np.isnan(numbers)).sum() >= 20:
-        worth = max(worth, abs(_correlation(_ranks(answers[known]), _ranks(numbers[known]))) * float(known.mean()))
+        worth = max(worth, abs(correlate(rank(answers[known]), rank(numbers[known]))) * float(known.mean()))
     return worth
 
 
@@ -122,7 +122,7 @@ def _of_classes(bins: Array, answers: Array, fit: slice, judged: slice) -> float
     return max(0.0, (float((answers[judged] == said).mean()) - base) / max(1e-9, 1 - base))
 
 
-def _ranks(values: Array) -> Array:
+def rank(values: Array) -> Array:
     """Ranks from 0, equal values sharing their mean."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -130,15 +130,15 @@ def _ranks(values: Array) -> Array:
     return result
 
 
-def _auc(answers: Array, values: Array) -> float:
+def rank_auc(answers: Array, values: Array) -> float:
     yes = answers > 0.5
     many, few = int(yes.sum()), int((~yes).sum())
     if not many or not few:
         return 0.5
-    return float((_ranks(values)[yes].sum() - many * (many - 1) / 2) / (many * few))
+    return float((rank(values)[yes].sum() - many * (many - 1) / 2) / (many * few))
 
 
-def _correlation(one: Array, other: Array) -> float:
+def correlate(one: Array, other: Array) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])

@@ -9,6 +9,7 @@ from domain.errors import UsageError
 from tasks.onboarding.keys import Key, find_key
 from tasks.onboarding.leaks import Leak, find_leaks
 from tasks.onboarding.learning import propose_model
+from tasks.onboarding.pairs import find_pairs
 from tasks.onboarding.place import Place
 from tasks.onboarding.roles import FEATURES, Role, give_roles
 from tasks.onboarding.suite import Group, propose_suite
@@ -76,7 +77,7 @@ def propose(table: Table, place: Place, asked: Asked, *, today: date, guess: See
     time = _time(table, asked)
     mode, days = _mode(place, time, today)
     key = find_key(table, asked=asked.key, target=goal.column)
-    leaks = find_leaks([column for column in table.columns if column is not goal.column and column.name not in key.columns], goal)
+    leaks = _leaks(table, goal, key)
     roles = give_roles(table, goal, key, leaks, time)
     if not any(role.is_feature for role in roles.values()):
         raise UsageError(
@@ -97,6 +98,21 @@ def _goal(table: Table, asked: Asked, guess: Seen | None) -> Goal:
             f"--target: there is no column {asked.target!r}; the table has {names}", hint="--target with one of them"
         )
     return find_goal(found, task=asked.task, why="you named it")
+
+
+def _leaks(table: Table, goal: Goal, key: Key) -> list[Leak]:
+    """Columns alone, then in pairs of those that are left. A column that merely names rows is no feature, so it tells nothing."""
+    alone = len(key.columns) == 1
+    columns = [
+        column
+        for column in table.columns
+        if column is not goal.column and not (alone and column.name in key.columns and not column.is_moment)
+    ]
+    found = find_leaks(columns, goal)
+    out = {leak.column for leak in found if leak.out}
+    pairs = {leak.column: leak for leak in find_pairs(columns, goal) if leak.column not in out}
+    left = [column for column in columns if column.name not in out | pairs.keys() and column.different > 1]
+    return [leak for leak in found if leak.column not in pairs] + list(pairs.values()) if left else found
 
 
 def _time(table: Table, asked: Asked) -> Seen | None:

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.onboarding.kinds import Kind, kind_of
+from tasks.onboarding.kinds import Kind, kind_of, read_as
 from tasks.onboarding.look import Look
 from tasks.onboarding.names import name_columns
 
 _NUMBERS = ("int", "float", "decimal", "bool")
 _MOMENTS = ("date", "timestamp")
 _ID_NAME = re.compile(
-    r"(^|[_ ])(id|ids|key|uuid|guid|code|nr|no|num|number|ref|reference|sku|isbn|serial|rowid|index|idx)$|"
-    r"^(id|uuid|key)([_ ]|$)|[a-z](ID|Id|Key|No|Nr)$",
+    r"(^|[_ ])(id|ids|key|uuid|guid|code|nr|nbr|no|num|number|nummer|ref|reference|sku|isbn|serial|rowid|index|idx)$|"
+    r"^(id|uuid|key)([_ ]|$)|[a-z](ID|Id|Key|No|Nr|Number|Nummer)$",
 )
 _INDEX_NAME = re.compile(r"|unnamed:? ?_?\d+|index|row_?names|row|rownum|row_?number|x", re.IGNORECASE)
 
@@ -182,7 +182,18 @@ def _with_german_thousands(look: Look, kinds: Sequence[Kind]) -> list[Kind]:
     """1.200 is twelve hundred in a table whose other numbers have decimal commas."""
     if not any(kind.contract.get("decimal") == "," for kind in kinds):
         return list(kinds)
+    kinds = [_with_comma(cells, kind) for cells, kind in zip(look.columns, kinds, strict=True)]
     return [_german(cells, kind) for cells, kind in zip(look.columns, kinds, strict=True)]
+
+
+def _with_comma(cells: Any, kind: Kind) -> Kind:
+    """442,123 is less than a thousand in a table whose other numbers have decimal commas."""
+    if kind.contract.get("thousands") != "," or not pa.types.is_string(cells.type):
+        return kind
+    again = read_as(
+        cells, {"type": "float", "decimal": ","} | {key: kind.contract[key] for key in ("unit",) if key in kind.contract}
+    )
+    return again or kind
 
 
 def _german(cells: Any, kind: Kind) -> Kind:
