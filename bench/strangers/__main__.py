@@ -16,7 +16,7 @@ from bench.strangers.tables import TABLES, bring
 from bench.strangers.trial import Trial, try_table
 from cli.show import out, print_table, say
 from infra.postgres import stop_server
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 
 RESULTS = Path(__file__).parents[1] / "strangers.json"
 
@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.strangers", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)}; none: all")
     names = parser.parse_args().only or list(TABLES)
+    load_settings()  # threads that wait sleep, or the baseline takes all cores from what it is compared with
     with tempfile.TemporaryDirectory(prefix="ov") as folder:
         settings = Settings(home=Path(folder) / "home", deployments=Path(folder) / "deployments")
         try:
