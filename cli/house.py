@@ -73,7 +73,10 @@ def web_command(settings: Settings) -> list[str]:
     return [sys.executable, "-m", "web", "--port", str(settings.web_port)]
 
 
-def web(port: Annotated[int | None, typer.Option(help="Where to listen on this machine.")] = None) -> None:
+def web(
+    port: Annotated[int | None, typer.Option(help="The port; none: OVERNIGHT_WEB_PORT, or 8500.")] = None,
+    host: Annotated[str, typer.Option(help="The address. On any other than loopback it asks for tokens.")] = "127.0.0.1",
+) -> None:
     """The web alone: pages and API, read only. It needs neither Prefect nor a worker.
 
     Example: overnight web --port 8500
@@ -82,7 +85,7 @@ def web(port: Annotated[int | None, typer.Option(help="Where to listen on this m
 
     settings = load_settings()
     prepare(settings)
-    command = [sys.executable, "-m", "web", "--port", str(port or settings.web_port)]
+    command = [*web_command(settings), "--host", host, *(["--port", str(port)] if port else [])]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

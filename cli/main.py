@@ -11,6 +11,7 @@ from cli import (
     drill,
     explain,
     export,
+    export_model,
     house,
     image,
     judging,
@@ -22,6 +23,7 @@ from cli import (
     reproduce,
     schema,
     scoreboard,
+    tokens,
     waiving,
     worker,
 )
@@ -46,6 +48,7 @@ for module in (
     keeping,
     explain,
     export,
+    export_model,
     reproduce,
     image,
     schema,
@@ -53,6 +56,7 @@ for module in (
     drill,
     worker,
     scoreboard,
+    tokens,
 ):
     module.add_commands(app)
 

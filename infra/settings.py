@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     notify: str | None = Field(None, description="where to tell people: apprise addresses, spaces between them; none: nobody")
     history_days: int = Field(90, ge=1, le=36500, description="days that Prefect's finished runs and old logs are kept")
     web_port: int = Field(8500, ge=1, le=65535, description="where the web listens")
+    web_tokens: bool = Field(False, description="the web asks for a token on loopback too, as it always does elsewhere")
+    web_hosts: str | None = Field(
+        None, description="names that the web is reached by, commas between them; none: loopback's, any where it asks for tokens"
+    )
+    web_proxies: str | None = Field(
+        None, description="addresses or networks of reverse proxies that are believed, commas between them"
+    )
+    web_trust_header: str | None = Field(
+        None, description="the header in which such a proxy names whom it has let in; none: nobody is believed"
+    )
 
     @classmethod
     def settings_customise_sources(

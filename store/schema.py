@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -109,6 +110,10 @@ pruning = Table(
 action = Table(
     "action", metadata, _id(), _column("who"), _column("what"), _column("pipeline"), _moment("interval_start"),
     _column("detail", JSONB), _moment("at"),
+)  # fmt: skip
+token = Table(
+    "token", metadata, _id(), _column("name"), _column("secret_hash", LargeBinary), _column("pipelines", ARRAY(Text)),
+    _column("who"), _moment("created_at"), _moment("expires_at"), _moment("revoked_at"), _column("last_used", Date),
 )  # fmt: skip
 
 now = func.clock_timestamp

@@ -3,27 +3,49 @@
 import argparse
 import ipaddress
 import sys
+from datetime import UTC, datetime
 
-from domain.errors import OvernightError, UsageError
-from infra.settings import load_settings
+from domain.errors import DatabaseUnavailable, OvernightError, UsageError
+from infra.settings import Settings, load_settings
+from store.reads.tokens import has_token
+from web.access import read_believed
 
 
 def serve(host: str, port: int | None) -> None:
-    """Raises UsageError for an address that others could reach."""
+    """Raises UsageError for an address that others could reach while nobody could be let in."""
     import uvicorn
 
     from web.app import create_app
 
     settings = load_settings()
-    if not is_loopback(host) and not settings.contained:
-        raise UsageError(
-            f"the web listens on this machine alone, because whoever reaches it reads everything; {host} is not loopback",
-            where="web", hint="python -m web --host 127.0.0.1",
-        )  # fmt: skip
+    closed = not is_loopback(host) and not settings.contained
+    if closed:
+        require_key(settings, host)
     uvicorn.run(
-        create_app(settings), host=host, port=port or settings.web_port, timeout_graceful_shutdown=3, server_header=False,
+        create_app(settings, closed=closed), host=host, port=port or settings.web_port, timeout_graceful_shutdown=3,
+        server_header=False,
         log_level="warning", proxy_headers=False,
     )  # fmt: skip
+
+
+def require_key(settings: Settings, host: str) -> None:
+    """A database that does not answer now is no reason to refuse: until it does, nobody is let in."""
+    from web.app import open_reader
+
+    if read_believed(settings).header:
+        return
+    reader = open_reader(settings)
+    reader.open()
+    try:
+        if not reader.ask(lambda connection: has_token(connection, now=datetime.now(UTC))):
+            raise UsageError(
+                f"{host} is reached from other machines, and there is no token that would let anybody in", where="web",
+                hint="overnight token new NAME, or --host 127.0.0.1",
+            )  # fmt: skip
+    except DatabaseUnavailable as error:
+        print(f"{error} The web starts, and lets nobody in until it does.", file=sys.stderr)
+    finally:
+        reader.close()
 
 
 def is_loopback(host: str) -> bool:
@@ -35,7 +57,9 @@ def is_loopback(host: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m web", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen; on any other than a loopback address it asks for tokens"
+    )
     parser.add_argument("--port", type=int, default=None, help="default: OVERNIGHT_WEB_PORT, or 8500")
     arguments = parser.parse_args()
     try:

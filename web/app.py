@@ -26,6 +26,7 @@ from web import (
     exports,
     feed,
     health,
+    login,
     metrics,
     pages,
     pictures,
@@ -33,6 +34,7 @@ from web import (
     scoreboard,
     words,
 )
+from web.access import Door, Keys, read_believed
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
@@ -47,9 +49,11 @@ Every answer carries `trust`; the header `Overnight-Trust` says the same in one 
 """
 
 
-def create_app(settings: Settings, *, now: Clock | None = None, live: bool = True) -> FastAPI:
+def create_app(settings: Settings, *, now: Clock | None = None, live: bool = True, closed: bool = False) -> FastAPI:
     """The web layer on the database that the settings name. `now` is the clock, asked once per request; without `live`
-    it neither listens to the database nor keeps any answer."""
+    it neither listens to the database nor keeps any answer; `closed` asks everybody for a token, as the settings may too."""
+    believed = read_believed(settings)
+    closed = closed or settings.web_tokens or bool(believed.header)
     reader = open_reader(settings)
     pulse = Pulse(reader) if live else None
 
@@ -71,17 +75,26 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse = pulse
-    for part in (health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
+    app.state.keys = Keys(reader, pulse, edge.now) if closed else None
+    app.state.hosts = named_hosts(settings)
+    edge.pages.globals["closed"] = closed
+    for part in (login, health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
         app.include_router(part.router)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)
     app.state.requests = metrics.Requests()
     if pulse:
         app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
+    app.add_middleware(Door, keys=app.state.keys, believed=believed, refuse=login.refuse)
     app.add_middleware(metrics.CountRequests, requests=app.state.requests)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+    anywhere = closed and not app.state.hosts  # a page of another host cannot show a token, so no name needs to be known
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def named_hosts(settings: Settings) -> list[str]:
+    return [part.strip() for part in (settings.web_hosts or "").split(",") if part.strip()]
 
 
 def _utc_now() -> datetime:

@@ -20,6 +20,7 @@ from store.reads.connection import Connection, Reader
 from store.reads.pipelines import Alive, Mark, declared, ledger_mark, living_runs
 from store.reads.pulse import Pulse
 from store.reads.trust import PipelineStanding, stand
+from web.access import Guest, guest_of
 from web.keeping import Kept, Shelf, next_change
 from web.tags import holds_tag
 from web.words import trust_words
@@ -109,7 +110,7 @@ class Edge:
     build: str
     pulse: Pulse | None = None
     shelf: Shelf = field(default_factory=Shelf)
-    known: dict[str | None, Known] = field(default_factory=dict)
+    known: dict[tuple[str | None, str], Known] = field(default_factory=dict)
 
     def answer(
         self,
@@ -127,14 +128,14 @@ class Edge:
         batch that is known, `keep` that the answer is all that its address gives. Raises Unchanged, before
         anything but the trust line was read, when the asker's tag is still right.
         """
-        now, asked = self.now(), request.headers.get("if-none-match", "")
+        now, asked, guest = self.now(), request.headers.get("if-none-match", ""), guest_of(request)
         version = self.pulse.version if self.pulse and self.pulse.connected else None
-        known = self._known(pipeline, version, now)
+        known = self._known(pipeline, guest, version, now)
 
         def read(connection: Connection) -> tuple[Answered, str, Known]:
             found = known
             if found is None or (not lone and ledger_mark(connection, pipeline) != found.mark):  # changed, and not heard yet
-                found = self._learn(connection, pipeline, now=now, alive=alive, version=version)
+                found = self._learn(connection, pipeline, guest, now=now, alive=alive, version=version)
             view = View(connection, now, found.alive, found.standings, found.mark)
             tag = self._tag(found, template)
             if holds_tag(asked, tag) and not any(one.running for one in view.standings):
@@ -151,26 +152,28 @@ class Edge:
             self._keep(request, response, found, tag)
         return response
 
-    def _known(self, pipeline: str | None, version: int | None, now: datetime) -> Known | None:
-        known = self.known.get(pipeline)
+    def _known(self, pipeline: str | None, guest: Guest, version: int | None, now: datetime) -> Known | None:
+        known = self.known.get((pipeline, guest.scope))
         return known if known is not None and known.version == version and now < known.until else None
 
-    def _learn(self, connection: Connection, pipeline: str | None, *, now: datetime, alive: Alive, version: int | None) -> Known:
-        pipelines = find_pipelines(connection, pipeline)
+    def _learn(
+        self, connection: Connection, pipeline: str | None, guest: Guest, *, now: datetime, alive: Alive, version: int | None
+    ) -> Known:
+        pipelines = find_pipelines(connection, pipeline, guest=guest)
         standings = stand(connection, pipelines, now=now, alive=alive)
         mark = ledger_mark(connection, pipeline)
         times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(now)) for one in standings]
         stamp = repr((mark.ledger, times))
         known = Known(version or -1, next_change(pipelines, now), alive, standings, mark, stamp)
         if version is not None and not any(one.running for one in standings):
-            self.known[pipeline] = known
+            self.known[pipeline, guest.scope] = known
         return known
 
     def _keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
         if any(one.running for one in known.standings):
             return
         headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
-        address = (request.scope["path"], request.scope["query_string"])
+        address = (guest_of(request).scope, request.scope["path"], request.scope["query_string"])
         self.shelf.put(address, Kept(known.version, known.until, tag, headers, bytes(response.body)))
 
     def _tag(self, known: Known, template: str | None) -> str:
@@ -199,14 +202,15 @@ def answer_headers(trust: Sequence[tuple[TrustLine, Pipeline]], *, tag: str | No
     return headers
 
 
-def find_pipelines(connection: Connection, name: str | None) -> list[Pipeline]:
-    """All pipelines, or the one of that name; raises NotFound with the nearest known name."""
+def find_pipelines(connection: Connection, name: str | None, *, guest: Guest) -> list[Pipeline]:
+    """All pipelines that the guest may see, or the one of that name; raises NotFound with the nearest known name. To a guest
+    who may not see it a pipeline is none."""
     if name is not None and "\x00" in name:
         raise NotFound("a pipeline's name holds no NUL character")
-    found = declared(connection, name=name)
+    found = [one for one in declared(connection, name=name) if guest.sees(one.name)]
     if found or name is None:
         return found
-    known = [pipeline.name for pipeline in declared(connection)]
+    known = [pipeline.name for pipeline in declared(connection) if guest.sees(pipeline.name)]
     near = difflib.get_close_matches(name[:60], known, n=1)
     rest = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}" if known else "none is registered yet"
     raise NotFound(f"there is no pipeline {name[:60]!r}; {rest}")

@@ -16,6 +16,7 @@ from web.schemas import Problem
 
 log = logging.getLogger("overnight.web")
 _TITLES = {
+    401: "A token is needed",
     404: "There is nothing here",
     410: "The rows are gone",
     400: "The question is not understood",
@@ -28,7 +29,7 @@ _TITLES = {
 
 def install_errors(app: FastAPI) -> None:
     app.add_exception_handler(Unchanged, _unchanged)
-    app.add_exception_handler(OvernightError, _known)
+    app.add_exception_handler(OvernightError, answer_known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -72,7 +73,8 @@ def _unchanged(_: Request, error: Exception) -> Response:
     return Response(status_code=304, headers={"ETag": error.tag, "Cache-Control": "private, no-cache"})
 
 
-def _known(request: Request, error: Exception) -> Response:
+def answer_known(request: Request, error: Exception) -> Response:
+    """An error that has its sentence already."""
     assert isinstance(error, OvernightError)
     status = status_of(error)
     if status >= 500:

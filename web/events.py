@@ -8,7 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
+from domain.errors import OvernightError
 from store.reads.pulse import Beat, Pulse
+from web.access import Guest, guest_of
 from web.errors import problem
 
 MOST_STREAMS = 200
@@ -26,24 +28,50 @@ async def events(request: Request, last_event_id: Annotated[str, Header(max_leng
         return problem(request, 429, f"{MOST_STREAMS} streams are open already.", headers={"Retry-After": "30"})
     after = int(last_event_id) if last_event_id.isdecimal() and last_event_id.isascii() else pulse.version
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(pulse, min(after, pulse.version)), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_stream(request, pulse, min(after, pulse.version)), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(pulse: Pulse, after: int) -> AsyncIterator[str]:
-    ring = pulse.subscribe()
+async def _stream(request: Request, pulse: Pulse, after: int) -> AsyncIterator[str]:
+    guest, ring, runs = guest_of(request), pulse.subscribe(), set[int]()
+    for beat in pulse.since(0):
+        _may_hear(guest, beat, runs)
     try:
         yield "retry: 2000\n\n"
         while True:
             for beat in pulse.since(after):
                 after = beat.number
-                yield _words(beat)
+                if beat.event in ("token", "listening") and not await _is_still_let_in(request):
+                    return
+                if _may_hear(guest, beat, runs):
+                    yield _words(beat)
             try:
                 await asyncio.wait_for(ring.wait(), PING_SECONDS)
             except TimeoutError:
+                if not await _is_still_let_in(request):
+                    return
                 yield ": still here\n\n"
             ring.clear()
     finally:
         pulse.unsubscribe(ring)
+
+
+async def _is_still_let_in(request: Request) -> bool:
+    keys = request.app.state.keys
+    try:
+        return keys is None or await asyncio.to_thread(keys.still, guest_of(request))
+    except OvernightError:
+        return False
+
+
+def _may_hear(guest: Guest, beat: Beat, runs: set[int]) -> bool:
+    """Whether it is of a pipeline that the guest sees. A stage names its run alone, so the runs of those are remembered."""
+    if beat.event == "token":
+        return False
+    if guest.pipelines is None or beat.event == "listening":
+        return True
+    if beat.event == "run" and guest.sees(beat.data.get("pipeline")):
+        runs.add(beat.data["id"])
+    return guest.sees(beat.data.get("pipeline")) or beat.data.get("run") in runs
 
 
 def _words(beat: Beat) -> str:

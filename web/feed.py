@@ -17,6 +17,7 @@ from store.reads.connection import Connection
 from store.reads.feed import news_of
 from store.reads.pipelines import living_runs
 from store.reads.trust import PipelineStanding, stand
+from web.access import guest_of
 from web.api import Name, edge_of
 from web.edge import answer_headers, find_pipelines
 from web.tags import holds_tag
@@ -35,7 +36,7 @@ def feed(request: Request, pipeline: Name) -> Response:
     now, alive = edge.now(), edge.reader.ask(living_runs)
 
     def read(connection: Connection) -> tuple[PipelineStanding, Sequence[dict[str, Any]]]:
-        (standing,) = stand(connection, find_pipelines(connection, pipeline), now=now, alive=alive)
+        (standing,) = stand(connection, find_pipelines(connection, pipeline, guest=guest_of(request)), now=now, alive=alive)
         return standing, news_of(connection, pipeline, limit=ENTRIES)
 
     standing, news = edge.reader.ask_at_once(read)

@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.interval import Calendar
 from domain.pipeline import Pipeline
 from domain.trust import deadline_of
 from store.reads.pulse import Pulse
+from web.access import guest_of
 from web.tags import holds_tag
 
 MOST_BYTES, MOST_OF_ONE = 64 << 20, 1 << 20
+Address = tuple[str, str, bytes]  # what the asker may see, the path, the query: one scope's answers are no other's
 AROUND = 2048  # what the address, headers and objects of one answer take, about
 
 
@@ -38,10 +41,10 @@ class Shelf:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._lock, self._most, self._held = threading.Lock(), most_bytes, 0
-        self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
+        self._kept: OrderedDict[Address, Kept] = OrderedDict()
 
-    def put(self, address: tuple[str, bytes], kept: Kept) -> None:
-        if kept.size + len(address[1]) > MOST_OF_ONE:
+    def put(self, address: Address, kept: Kept) -> None:
+        if kept.size + len(address[2]) > MOST_OF_ONE:
             return
         with self._lock:
             old = self._kept.pop(address, None)
@@ -51,7 +54,7 @@ class Shelf:
                 _, thrown = self._kept.popitem(last=False)
                 self._held -= thrown.size
 
-    def get(self, address: tuple[str, bytes], *, version: int, now: datetime) -> Kept | None:
+    def get(self, address: Address, *, version: int, now: datetime) -> Kept | None:
         with self._lock:
             kept = self._kept.get(address)
             if kept is None:
@@ -73,7 +76,7 @@ class KeptAnswers:
         if scope["type"] != "http" or scope["method"] != "GET" or not self.pulse.connected:
             await self.app(scope, receive, send)
             return
-        address = (scope["path"], scope["query_string"])
+        address = (guest_of(Request(scope)).scope, scope["path"], scope["query_string"])
         kept = self.shelf.get(address, version=self.pulse.version, now=self.now())
         if kept is None:
             await self.app(scope, receive, send)

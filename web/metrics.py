@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.errors import OvernightError
 from domain.standing import NightState
 from store.reads.connection import Connection
-from store.reads.pipelines import Alive, declared, living_runs
+from store.reads.pipelines import Alive, living_runs
 from store.reads.trust import PipelineStanding, stand
+from web.access import Guest, guest_of
 from web.api import edge_of
+from web.edge import find_pipelines
 
 router = APIRouter(tags=["operate"])
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -87,7 +89,7 @@ def metrics(request: Request) -> Response:
     lines = request.app.state.requests.lines()
     try:
         alive, now = edge.reader.ask(living_runs), edge.now()
-        lines += edge.reader.ask_at_once(lambda connection: _pipelines(connection, now=now, alive=alive))
+        lines += edge.reader.ask_at_once(lambda connection: _pipelines(connection, guest_of(request), now=now, alive=alive))
         up = 1
     except OvernightError:
         up = 0
@@ -116,8 +118,8 @@ GAUGES: dict[str, tuple[str, Callable[[PipelineStanding, datetime], int]]] = {
 }
 
 
-def _pipelines(connection: Connection, *, now: datetime, alive: Alive) -> list[str]:
-    standings = stand(connection, declared(connection), now=now, alive=alive)
+def _pipelines(connection: Connection, guest: Guest, *, now: datetime, alive: Alive) -> list[str]:
+    standings = stand(connection, find_pipelines(connection, None, guest=guest), now=now, alive=alive)
     lines: list[str] = []
     for name, (about, figure) in GAUGES.items():
         lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]

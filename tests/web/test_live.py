@@ -165,10 +165,13 @@ def test_events_tell_of_runs_stages_and_publications(served: int, published: Led
 
 
 def test_what_is_kept_stays_within_its_bytes_however_many_small_answers_there_are() -> None:
+    def address(number: int) -> tuple[str, str, bytes]:
+        return "*", "/p/shops/rows", str(number).encode()
+
     shelf, now = Shelf(most_bytes=100_000), datetime(2024, 1, 5, tzinfo=UTC)
     for number in range(1000):
         kept = Kept(1, datetime(2024, 1, 6, tzinfo=UTC), "tag", (), b"x")
-        shelf.put(("/p/shops/rows", str(number).encode()), kept)
-    held = [number for number in range(1000) if shelf.get(("/p/shops/rows", str(number).encode()), version=1, now=now)]
+        shelf.put(address(number), kept)
+    held = [number for number in range(1000) if shelf.get(address(number), version=1, now=now)]
     assert held == list(range(1000 - len(held), 1000))
     assert 40 < len(held) < 50

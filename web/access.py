@@ -1,0 +1,202 @@
+"""Who may read what. Open to this machine; to others it asks for a token, or believes a proxy that it was told of."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request, cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.errors import OvernightError, UsageError
+from domain.secrets import LONGEST, hash_secret
+from infra.settings import Settings
+from store.reads.connection import Reader
+from store.reads.pulse import Pulse
+from store.reads.tokens import find_token, note_token
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+OPEN = frozenset({"/healthz", "/readyz", "/login"})
+KNOWN_AT_ONCE = 2000
+_GUEST = "overnight.guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who asks, and which pipelines they may see; `pipelines` is None for all of them."""
+
+    name: str = ""
+    pipelines: frozenset[str] | None = None
+    until: datetime | None = None
+    secret_hash: bytes = b""
+
+    def sees(self, pipeline: str | None) -> bool:
+        return self.pipelines is None or pipeline in self.pipelines
+
+    @property
+    def scope(self) -> str:
+        """Guests of one scope may be given each other's answers; no pipeline's name holds a comma or a star."""
+        return "*" if self.pipelines is None else ",".join(sorted(self.pipelines))
+
+
+EVERYBODY = Guest("everybody")
+NOBODY = Guest("nobody", frozenset())
+
+
+def guest_of(request: Request) -> Guest:
+    """Fails when nobody was at the door: then nothing may be answered."""
+    guest: Guest = request.scope[_GUEST]
+    return guest
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """The proxies whose word counts, and the header in which they name whom they have let in."""
+
+    proxies: Sequence[Network] = ()
+    header: str = ""
+
+    def is_proxy(self, scope: Scope) -> bool:
+        """By the address at the other end of the connection, never by what a header says of it."""
+        try:
+            address = ipaddress.ip_address((scope.get("client") or ("",))[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self.proxies)
+
+    def guest(self, headers: Headers) -> Guest | None:
+        """Named twice is named by nobody: one of the two may have come from outside."""
+        named = headers.getlist(self.header) if self.header else []
+        return Guest(named[0].strip()) if len(named) == 1 and named[0].strip() else None
+
+
+def read_believed(settings: Settings) -> Believed:
+    """Raises UsageError for addresses that are none, and for a header without a proxy that may send it."""
+    header = (settings.web_trust_header or "").lower()
+    texts = [part.strip() for part in (settings.web_proxies or "").split(",") if part.strip()]
+    try:
+        proxies = [ipaddress.ip_network(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"OVERNIGHT_WEB_PROXIES: {error}", where="web", hint="docs/how-to/share.md") from None
+    if header and not re.fullmatch(r"[a-z0-9-]+", header):
+        raise UsageError(f"OVERNIGHT_WEB_TRUST_HEADER: {header!r} is no header's name", where="web", hint="docs/how-to/share.md")
+    if header and not proxies:
+        raise UsageError(
+            "OVERNIGHT_WEB_TRUST_HEADER without OVERNIGHT_WEB_PROXIES would believe everybody", where="web",
+            hint="docs/how-to/share.md",
+        )  # fmt: skip
+    return Believed(proxies, header)
+
+
+class Keys:
+    """Whom each secret lets in. What is known is used while nothing is heard, so that a revoked token is none at once."""
+
+    def __init__(self, reader: Reader, pulse: Pulse | None, now: Callable[[], datetime]) -> None:
+        self._reader, self._pulse, self._now = reader, pulse, now
+        self._known: dict[bytes, tuple[int, date, Guest]] = {}
+
+    def known(self, secret: str) -> Guest | None:
+        """Without asking the database."""
+        version, now = self._version(), self._now()
+        held = self._known.get(hash_secret(secret))
+        if held is None or version is None or held[:2] != (version, now.date()):
+            return None
+        return _unexpired(held[2], now)
+
+    def find(self, secret: str) -> Guest | None:
+        """Asks the database; None for a secret that lets nobody in."""
+        return self._ask(hash_secret(secret)) if 0 < len(secret) <= LONGEST else None
+
+    def still(self, guest: Guest) -> bool:
+        """Whether a guest who came in earlier would be let in now."""
+        return not guest.secret_hash or self._ask(guest.secret_hash) is not None
+
+    def _version(self) -> int | None:
+        return self._pulse.version if self._pulse and self._pulse.connected else None
+
+    def _ask(self, digest: bytes) -> Guest | None:
+        version, now = self._version(), self._now()
+        line = self._reader.ask(lambda connection: find_token(connection, digest))
+        if line is None:
+            self._known.pop(digest, None)
+            return None
+        pipelines = None if line["pipelines"] is None else frozenset(line["pipelines"])
+        guest = _unexpired(Guest(line["name"], pipelines, line["expires_at"], digest), now)
+        if guest is not None and line["last_used"] != now.date():
+            self._reader.ask(lambda connection: note_token(connection, digest))
+        if guest is not None and version is not None:
+            if len(self._known) >= KNOWN_AT_ONCE:
+                self._known.clear()
+            self._known[digest] = (version, now.date(), guest)
+        return guest
+
+
+def _unexpired(guest: Guest, now: datetime) -> Guest | None:
+    return guest if guest.until is None or now < guest.until else None
+
+
+Refuse = Callable[[Request, OvernightError | None], object]
+
+
+class Door:
+    """Lets in or refuses before anything else is looked at: routes, kept answers, tags. Without keys everybody is let in."""
+
+    def __init__(self, app: ASGIApp, keys: Keys | None, believed: Believed, refuse: "Callable[..., ASGIApp]") -> None:
+        self.app, self.keys, self.believed, self.refuse = app, keys, believed, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers, proxied = Headers(scope=scope), self.believed.is_proxy(scope)
+        if proxied and headers.get("x-forwarded-proto") in ("http", "https"):
+            scope["scheme"] = headers["x-forwarded-proto"]
+        error: OvernightError | None = None
+        guest: Guest | None = None
+        try:
+            guest = await self._recognise(scope, headers, proxied=proxied)
+        except OvernightError as failed:
+            error = failed
+        scope[_GUEST] = guest or NOBODY  # in place, because who counts answers looks into it afterwards
+        if guest is None:
+            await self.refuse(Request(scope), error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    async def _recognise(self, scope: Scope, headers: Headers, *, proxied: bool) -> Guest | None:
+        if self.keys is None:
+            return EVERYBODY
+        if scope["path"] in OPEN or re.fullmatch(r"/static/[a-z.]+", scope["path"]):
+            return NOBODY
+        secret = read_secret(headers, scheme=scope.get("scheme", "http"))
+        if secret is None:
+            return self.believed.guest(headers) if proxied else None
+        return self.keys.known(secret) or await run_in_threadpool(self.keys.find, secret)
+
+
+def cookie_name(scheme: str) -> str:
+    """Over https the browser itself keeps a cookie of that prefix from being set by any other host."""
+    return "__Host-overnight" if scheme == "https" else "overnight"
+
+
+def read_secret(headers: Mapping[str, str], *, scheme: str) -> str | None:
+    """What was shown at the door: as bearer, as the password of basic authentication, or as the login's cookie."""
+    shown = headers.get("authorization")
+    if shown is None:
+        return cookie_parser(headers.get("cookie", "")).get(cookie_name(scheme)) or None
+    kind, _, rest = shown.strip().partition(" ")
+    if kind.lower() == "bearer":
+        return rest.strip()
+    return _password(rest) if kind.lower() == "basic" else ""
+
+
+def _password(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, ValueError):
+        return ""
