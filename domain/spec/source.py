@@ -109,6 +109,7 @@ class Column(Strict):
     unit: str | None = Field(None, min_length=1, description="what stands before or after the number in a cell, such as kg or €")
     decimal: Literal[".", ","] | None = Field(None, description="this column's decimal mark; none: the source's")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="what groups this column's digits by three")
+    trim: bool = Field(False, description="text or yes/no: spaces around a value are no part of it")
 
     @property
     def made(self) -> bool:
@@ -118,14 +119,16 @@ class Column(Strict):
     @model_serializer(mode="wrap")
     def _without_unused_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A key that is not used leaves no trace, so that a new one changes no fingerprint of a contract without it."""
-        unused = {"from_", "from", "nulls", "unit", "decimal", "thousands"}
-        return {name: value for name, value in handler(self).items() if name not in unused or value not in (None, (), [])}
+        unused = {"from_", "from", "nulls", "unit", "decimal", "thousands", "trim"}
+        return {name: value for name, value in handler(self).items() if name not in unused or value not in (None, (), [], False)}
 
     @model_validator(mode="after")
     def _source_is_readable(self) -> "Column":
         numbers = self.type in ("int", "float", "decimal")
         if not numbers and (self.unit or self.decimal or self.thousands):
             raise ValueError(f"unit, decimal and thousands are for numbers, not for {self.type}")
+        if self.trim and self.type not in ("text", "bool"):
+            raise ValueError(f"trim is for text and bool; around a {self.type} spaces mean nothing anyway")
         if isinstance(self.from_, int) and self.from_ < 1:
             raise ValueError("from: places are counted from 1")
         if self.made and self.type != MADE[str(self.from_)]:

@@ -101,6 +101,14 @@ def _only(texts: Any, fitting: Any) -> Any:
     return pc.if_else(pc.fill_null(fitting, False), texts, pa.scalar(None, pa.string()))
 
 
+def trimmed(cells: Any, column: Column) -> Any:
+    """The cells without the spaces around them, where the contract says that those mean nothing; a cell of spaces is empty."""
+    if not column.trim or not pa.types.is_string(cells.type):
+        return cells
+    bare = pc.utf8_trim_whitespace(cells)
+    return _only(bare, pc.not_equal(bare, ""))
+
+
 def blanked(cells: Any, column: Column) -> Any:
     """The cells without those that mean 'no value' in this column alone."""
     if not column.nulls:
@@ -119,7 +127,7 @@ def _as_numbers(nulls: tuple[str, ...], kind: Any) -> Any:
 
 def check_column(texts: Any, column: Column, *, zone: ZoneInfo, marks: Marks = Marks()) -> Checked:
     """Which cells of a column of strings are no value of its type; nulls are neither good nor bad."""
-    kind = column.type
+    kind, texts = column.type, trimmed(texts, column)
     if kind == "text":
         values = _only(texts, pc.invert(pc.match_substring(texts, "\0")))
     elif kind == "json":

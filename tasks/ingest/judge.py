@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from domain.spec.source import Column
-from tasks.ingest.cells import NAIVE, Marks, blanked, check_column
+from tasks.ingest.cells import NAIVE, Marks, blanked, check_column, trimmed
 from tasks.ingest.clock import read_clock
 
 Mask = NDArray[np.bool_]
@@ -47,7 +47,7 @@ def judge(
     faults: dict[tuple[str, str], Mask] = {}
     twice = 0
     for name, column in columns.items():
-        cells = blanked(whole(table[name]), column)
+        cells = blanked(trimmed(whole(table[name]), column), column)
         if (column.key or not column.null) and cells.null_count:
             faults["null", name] = np.asarray(cells.is_null())
         values[name], bad = cells, None

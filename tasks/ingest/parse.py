@@ -68,7 +68,7 @@ class BlockParser:
         if (
             len(self.columns) < len(layout.header)
             or self._made
-            or any(column.nulls for column in self.columns.values())
+            or any(column.nulls or column.trim for column in self.columns.values())
             or len(layout.nulls) > 1
             or set(layout.nulls[0]) & {layout.dialect.delimiter, '"', "\n"}
         ):

@@ -126,7 +126,7 @@ def _needs_cells(column: Column, marks: Marks) -> bool:
     """Whether pyarrow's own reading does not know how such cells are written."""
     if column.type in ("int", "float") and marks.of(column) != Marks():
         return True
-    return column.type in ("decimal", "json") or column.format is not None or bool(column.nulls)
+    return column.type in ("decimal", "json") or column.format is not None or bool(column.nulls) or column.trim
 
 
 def _may_hold_hex(data: bytes) -> bool:

@@ -46,6 +46,7 @@ _DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y"
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _SOME = 300  # distinct cells that a candidate is tried on before all of them
 _BAD_CELLS = 0.002  # the share of rows that may be set aside for a cell that does not fit
+_MOST_WORDS = 2_000  # different texts of a column that may be freed of the spaces around them
 _LONGEST_INT, _DIGITS_OF_FLOAT = 18, 16
 
 
@@ -93,6 +94,15 @@ def read_as(cells: Any, contract: Mapping[str, Any]) -> Kind | None:
     return _try(cells, _count(cells), contract)
 
 
+def _trim(counted: _Cells) -> dict[str, Any]:
+    """Whether spaces around the values are no part of them: all have them, or the same values stand without, in any case."""
+    bare = pc.utf8_trim_whitespace(counted.texts)
+    spaced = np.asarray(pc.fill_null(pc.not_equal(bare, counted.texts), False))
+    if not spaced.any() or len(counted.texts) > _MOST_WORDS:
+        return {}
+    return {"trim": True} if spaced.all() or len(pc.utf8_lower(bare).unique()) < len(bare) else {}
+
+
 def _count(cells: Any) -> _Cells:
     found = pc.value_counts(cells.drop_null())
     return _Cells(found.field("values"), np.asarray(found.field("counts")), len(cells))
@@ -108,7 +118,7 @@ def _candidates(counted: _Cells) -> Iterator[dict[str, Any]]:
         yield {"type": "json"}
     words = {text.lower() for text in known}
     if len(counted.texts) <= 12 and len(words) == 2 and words in _YES_NO:
-        yield {"type": "bool"}
+        yield {"type": "bool", **_trim(counted)}
     if any(_ZERO_IN_FRONT.match(text) and not re.search(r"[.,:/\- ]", text) for text in known) and not _eight_digits(known):
         return
     for contract in (*_plain_numbers(known), *_moments(known), *_marked_numbers(known)):
@@ -285,6 +295,8 @@ def _spelled(sentinels: Sequence[float], counted: _Cells, values: Any) -> list[s
 
 
 def _as_text(cells: Any, counted: _Cells) -> Kind:
+    if _trim(counted):
+        return _as_trimmed_text(cells)
     meant = [text for text in counted.texts.to_pylist() if text.strip().lower() in _NOTHING_IN_TEXT or not text.strip()]
     values = pc.if_else(pc.is_in(cells, pa.array(meant, pa.string())), pa.scalar(None, pa.string()), cells) if meant else cells
     said: dict[str, Any] = {"type": "text"}
@@ -294,6 +306,16 @@ def _as_text(cells: Any, counted: _Cells) -> Kind:
     if blank:
         said["nulls"] = [" "]
     return Kind(said, values, tuple(text for text in meant if text.strip()))
+
+
+def _as_trimmed_text(cells: Any) -> Kind:
+    """A text whose outer spaces mean nothing. What means no value is the column's own affair: the source's words are compared
+    with cells as they came."""
+    bare = pc.utf8_trim_whitespace(cells)
+    kind = _as_text(bare, _count(bare))
+    nulls = {"nulls": list(kind.marks)} if kind.marks else {}
+    said = {key: value for key, value in kind.contract.items() if key != "nulls"}
+    return Kind({**said, **nulls, "trim": True}, kind.values, (), kind.bad, ("spaces around its values taken away",))
 
 
 def _typed(cells: Any) -> Kind:

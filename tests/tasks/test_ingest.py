@@ -34,6 +34,15 @@ def test_a_bad_cell_sets_its_row_aside_with_its_place(night: Shops, write_day: W
     assert reason == "stock: '1.5' is no whole number"
 
 
+def test_spaces_around_a_text_are_no_part_of_it_where_the_contract_says_so(night: Shops, write_day: WriteDay) -> None:
+    write_day(DAY, change=replacing(1, f's000,{DAY} 07:00:00," north ",5,2.0,3'))
+    assert night.landed(night.ingest(), "region")[0] == (" north ",)
+    trimmed = "region: {type: text, trim: true, allowed: [north, south, east]}"
+    night.contract(lambda text: text.replace("region: {type: text}", trimmed))
+    report = night.ingest()
+    assert (night.landed(report, "region")[0], night.rejects(report)) == (("north",), [])
+
+
 def test_a_repeated_key_keeps_the_first_row_and_names_its_line(night: Shops, write_day: WriteDay) -> None:
     write_day(DAY, change=lambda lines: [*lines, f"s007,{DAY} 07:00:00,north,999,2.0,3"])
     report = night.ingest()
