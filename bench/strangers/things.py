@@ -24,12 +24,12 @@ def flats(at: Path, c: Chance) -> Brought:
 
 def bikes(at: Path, c: Chance) -> Brought:
     hours = pd.date_range("2011-01-01", periods=8000, freq="h")
-    hour, heat = hours.hour.to_numpy(), 12 + 10 * np.sin((hours.dayofyear - 100) / 58) + c.normal(0, 3, len(hours))
+    hour, heat = hours.hour.to_numpy(), 12 + 10 * np.sin((hours.day_of_year - 100) / 58) + c.normal(0, 3, len(hours))
     rush = np.exp(-((hour - 8) ** 2) / 4) + 1.3 * np.exp(-((hour - 17.5) ** 2) / 6)
     sort = pick(c, len(hours), clear=6, mist=3, rain=1)
     mean = np.exp(2.2 + 2 * rush + 0.05 * heat - 1.1 * (sort == "rain")) * (hour > 4)
     casual, member = c.poisson(mean * 0.2), c.poisson(mean * 0.8)
-    known = pd.DataFrame({"hour": hour, "weekday": hours.weekday, "month": hours.month, "temp": heat.round(1), "sort": sort})
+    known = pd.DataFrame({"hour": hour, "weekday": hours.day_of_week, "month": hours.month, "temp": heat.round(1), "sort": sort})
     file = pd.DataFrame({"datetime": hours.strftime("%Y-%m-%d %H:%M:%S"), "temp": heat.round(1), "weather": sort,
                          "casual": casual, "registered": member, "count": casual + member})  # fmt: skip
     total = pd.Series(casual + member)
@@ -40,9 +40,9 @@ def taxis(at: Path, c: Chance) -> Brought:
     n = 20000
     start = pd.Timestamp("2023-03-01") + pd.to_timedelta(np.sort(c.integers(0, 31 * 86400, n)), unit="s")
     far, zone = c.lognormal(0.7, 0.8, n).round(2), c.integers(1, 264, n)
-    busy = np.where((start.hour > 6) & (start.hour < 20) & (start.weekday < 5), 1.5, 1.0)
+    busy = np.where((start.hour > 6) & (start.hour < 20) & (start.day_of_week < 5), 1.5, 1.0)
     seconds = (far * 210 * busy * np.exp(c.normal(0, 0.25, n)) + 90).astype(int)
-    known = pd.DataFrame({"hour": start.hour, "weekday": start.weekday, "far": far, "zone": zone, "vendor": c.integers(1, 3, n)})
+    known = pd.DataFrame({"hour": start.hour, "weekday": start.day_of_week, "far": far, "zone": zone, "vendor": c.integers(1, 3, n)})
     file = pd.DataFrame({"VendorID": known.vendor, "tpep_pickup_datetime": start,
                          "tpep_dropoff_datetime": start + pd.to_timedelta(seconds, unit="s"),
                          "passenger_count": emptied(c, c.integers(1, 6, n), 0.02).astype(float), "trip_distance": far,
@@ -94,15 +94,15 @@ def wines(at: Path, c: Chance) -> Brought:
 
 def energy(at: Path, c: Chance) -> Brought:
     when = pd.date_range("2023-01-01", periods=10000, freq="15min")
-    hour, heat = when.hour + when.minute / 60, 8 - 9 * np.cos(when.dayofyear / 58.1) + c.normal(0, 2, len(when))
+    hour, heat = when.hour + when.minute / 60, 8 - 9 * np.cos(when.day_of_year / 58.1) + c.normal(0, 2, len(when))
     load = (
         420
         + 160 * np.sin((hour - 7) / 3.82)
         + 8 * np.clip(15 - heat, 0, 40)
-        - 70 * (when.weekday > 4)
+        - 70 * (when.day_of_week > 4)
         + c.normal(0, 25, len(when))
     )
-    known = pd.DataFrame({"hour": hour, "weekday": when.weekday, "heat": heat.to_numpy().round(1)})
+    known = pd.DataFrame({"hour": hour, "weekday": when.day_of_week, "heat": heat.to_numpy().round(1)})
     file = pd.DataFrame({"Zeitstempel": when.strftime("%d.%m.%Y %H:%M"), "Temperatur [°C]": comma(heat, 1), "Zähler": "DE0007",
                          "Status": None, "Verbrauch (kWh)": comma(load, 3)})  # fmt: skip
     source = to_csv(file, at / "lastgang.csv", sep=";", encoding="latin-1")
@@ -146,7 +146,7 @@ def parcels(at: Path, c: Chance) -> Brought:
     sent = pd.Timestamp("2023-02-01") + pd.to_timedelta(c.integers(0, 300, n), unit="D")
     promised, far = c.integers(1, 6, n), c.integers(5, 900, n)
     late = (c.gamma(1 + far / 400, 1.2, n) + (sent.month == 12) * 2 - promised * 0.4).round()
-    known = pd.DataFrame({"month": sent.month, "weekday": sent.weekday, "promised": promised, "far": far})
+    known = pd.DataFrame({"month": sent.month, "weekday": sent.day_of_week, "promised": promised, "far": far})
     file = pd.DataFrame({"ordered": (sent - pd.Timedelta(days=1)).strftime("%m/%d/%Y"), "sent": sent.strftime("%d.%m.%Y"),
                          "due": (sent + pd.to_timedelta(promised, unit="D")).strftime("%Y%m%d"),
                          "label printed": sent.strftime("%b %d, %Y"), "km": [f"{k} km" for k in far],
