@@ -13,9 +13,10 @@ from domain.words import Task
 from store.batches import load_batch
 from store.publications import Published
 from tasks.context import Night
-from tasks.features import feature_columns, load_hook, prepare
+from tasks.features import feature_columns, load_hook
 from tasks.folds import Folds, choose_folds
 from tasks.frames import ANSWER, NIGHT, Kind, count_answers, learning_query, read_frame
+from tasks.preparing import prepare
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,9 +9,10 @@ from domain.pipeline import Pipeline
 from store.models import ModelVersion
 from tasks.artifacts import unpack
 from tasks.context import Night
-from tasks.features import Hook, hook_hash, load_hook, prepare
+from tasks.features import hook_hash, load_hook
 from tasks.folds import STRANGE, UNKNOWN, Folds
 from tasks.frames import Kind
+from tasks.preparing import Hook, prepare
 
 if TYPE_CHECKING:
     import pandas as pd

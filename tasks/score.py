@@ -31,7 +31,7 @@ from tasks.ranges import range_columns
 from tasks.scoring import Tally, score_rows
 from tasks.shadow import add_shadow
 
-CODE = ("score", "scoring", "predictions", "features", "encoding", "folds", "frames", "models", "ranges")
+CODE = ("score", "scoring", "predictions", "features", "encoding", "folds", "frames", "models", "preparing", "ranges")
 _KEPT = ("prediction", "probability", "model_version", "hindsight")
 
 
