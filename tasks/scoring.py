@@ -1,6 +1,7 @@
 """Rows through a model: COPY out, predict, COPY in, side by side in bounded memory.
 
-Two threads wait on Postgres (one reads, one writes) while this one predicts. Nothing holds more than a few chunks.
+Two threads wait on Postgres (one reads, one writes) while this one predicts. Nothing holds more than a few chunks. Predictions
+travel as binary rows, into a table that this transaction made and that nobody else can see (FREEZE).
 """
 
 import os
@@ -15,7 +16,9 @@ import sqlalchemy as sa
 from psycopg2 import sql
 
 from domain.pipeline import Pipeline
+from domain.spec.source import Column
 from store.batches import Batch
+from store.copying import BINARY_HEADER, BINARY_TRAILER, binary_statement, copy_statement
 from store.drift import Drift
 from store.engine import driver_cursor
 from tasks.context import Night
@@ -59,36 +62,39 @@ def score_rows(
     folds = loaded.folds
     place = folds.expression(night.pipeline) if folds is not None else None
     query, kinds = scoring_query(night.pipeline, landed, loaded.columns, place=place)
+    keys = [night.pipeline.columns[name] for name in night.pipeline.key]
     columns = [*night.pipeline.key, "prediction", "probability"]
     if _ranges(night, watch) is not None:
         columns += range_columns(night.pipeline)
     columns += ["hindsight"] if folds is not None else []
     address = address_of(night.definition, night.settings)
     if address is not None and folds is None and landed.rows >= WORTH_SPREADING:
-        with CopyIn(writing, batch, columns) as into:
+        with CopyIn(writing, batch, columns, keys=keys) as into:
             for answer in answers_from_workers(address, night, landed, model=loaded.version.id, tally=tally, watch=watch):
                 into.write(answer)
     else:
-        with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns) as into:
-            for answer in answer_rows(night, loaded, chunks, tally=tally, watch=watch):
+        with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns, keys=keys) as into:
+            for answer in answer_rows(night, loaded, chunks, rows=landed.rows, tally=tally, watch=watch):
                 into.write(answer)
     tally.drifts = watch.drifts() if watch is not None else ()
     return tally
 
 
 def answer_rows(
-    night: Night, loaded: Loaded, chunks: Iterable[Any], *, tally: Tally, watch: Watch | None
+    night: Night, loaded: Loaded, chunks: Iterable[Any], *, rows: int, tally: Tally, watch: Watch | None
 ) -> Iterator[Any]:  # fmt: skip
     """Each chunk's keys, predictions and probabilities, and of a model of folds the marks of hindsight; `tally` and `watch`
-    count what went by."""
-    ranges = _ranges(night, watch)
+    count what went by. `rows` is how many there are, about."""
+    from tasks.leaves import by_tables
+
+    ranges, models = _ranges(night, watch), {place: by_tables(model, rows=rows) for place, model in loaded.by_place.items()}
     for chunk in chunks:
         frame, folds = loaded.prepare(to_frame(chunk)), loaded.folds
         if folds is None:
-            prediction, probability = predict(loaded.estimator, frame, night.pipeline)
+            prediction, probability = predict(models[UNKNOWN], frame, night.pipeline)
         else:
             places = chunk.column(NIGHT).to_numpy()
-            prediction, probability = predict_folded(loaded.by_place, places, frame, night.pipeline)
+            prediction, probability = predict_folded(models, places, frame, night.pipeline)
         tally.rows += chunk.num_rows
         tally.unseen.update(loaded.estimator[0].count_unseen(frame))
         if watch is not None:
@@ -137,13 +143,14 @@ def _set_defaults(connection: sa.Connection, batch: Batch, *, version: int) -> N
 
 
 class CopyIn:
-    """A COPY … FROM STDIN that Arrow batches are written to, as CSV through a pipe, by a thread of its own."""
+    """A COPY … FROM STDIN that Arrow batches are written to, through a pipe, by a thread of its own."""
 
-    def __init__(self, connection: sa.Connection, batch: Batch, columns: list[str]) -> None:
+    def __init__(self, connection: sa.Connection, batch: Batch, columns: list[str], *, keys: Sequence[Column]) -> None:
         self._connection = connection
-        self._statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-            sql.Identifier(batch.schema, batch.table), sql.SQL(", ").join(map(sql.Identifier, columns))
-        )
+        self._whole = [place for place, column in enumerate(keys) if column.type == "int"]
+        self._binary = all(column.type in ("text", "int") for column in keys)  # any other key goes back spelt as it came
+        statement = binary_statement if self._binary else copy_statement
+        self._statement = statement(batch.schema, batch.table, columns, freeze=True)
         self._read_end, write_end = os.pipe()
         self._pipe = os.fdopen(write_end, "wb", buffering=1 << 20)
         self._thread = Thread(target=self._copy, name="overnight copy in", daemon=True)
@@ -151,19 +158,36 @@ class CopyIn:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._send(BINARY_HEADER if self._binary else b"")
         return self
 
     def write(self, rows: Any) -> None:
         """Raises what stopped the COPY, when it has stopped."""
+        self._send(self._encoded(rows))
+
+    def _encoded(self, rows: Any) -> Any:
+        import pyarrow as pa
         from pyarrow import csv
 
+        from tasks.ingest.binary import encode_binary
+
+        if not self._binary:
+            text = pa.BufferOutputStream()
+            csv.write_csv(rows, text, csv.WriteOptions(include_header=False))
+            return text.getvalue()
+        columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+        return encode_binary(columns | {rows.schema.names[place]: rows.column(place).cast(pa.int64()) for place in self._whole})
+
+    def _send(self, data: Any) -> None:
         try:
-            csv.write_csv(rows, self._pipe, csv.WriteOptions(include_header=False))
+            self._pipe.write(data)
         except OSError:
             self._finish()
             raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._binary:
+            self._send(BINARY_TRAILER)
         self._finish(failed=kind is not None)
 
     def _finish(self, *, failed: bool = False) -> None:

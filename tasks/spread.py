@@ -169,7 +169,7 @@ def score_there(run_id: int, landed_id: int, model_id: int, watch: Watch | None,
         landed = load_batch(connection, landed_id)
         query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
         with copy_out(connection, query + _between(start, end), kinds) as chunks:
-            answers = list(answer_rows(night, loaded, chunks, tally=tally, watch=watch))
+            answers = list(answer_rows(night, loaded, chunks, rows=RANGE, tally=tally, watch=watch))
     sink = pa.BufferOutputStream()
     if answers:
         with pa.ipc.new_stream(sink, answers[0].schema) as stream:
