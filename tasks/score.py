@@ -31,7 +31,10 @@ from tasks.ranges import range_columns
 from tasks.scoring import Tally, score_rows
 from tasks.shadow import add_shadow
 
-CODE = ("score", "scoring", "predictions", "features", "encoding", "folds", "frames", "models", "preparing", "ranges")
+CODE = (
+    "score", "scoring", "leaves", "predictions", "features", "encoding", "folds", "frames", "models", "preparing", "ranges",
+    "ingest/binary",
+)  # fmt: skip
 _KEPT = ("prediction", "probability", "model_version", "hindsight")
 
 
