@@ -71,7 +71,7 @@ def weblog(at: Path, c: Chance) -> Brought:
 
 
 def crops(at: Path, c: Chance) -> Brought:
-    n, classes = 6000, 40
+    n, classes = 3000, 40
     kind = np.minimum(c.integers(0, classes, n), c.integers(0, classes + 6, n)) % classes
     middle, names = c.normal(0, 1, (classes, 6)), np.array([f"crop {k:02d}" for k in range(classes)])
     values = middle[kind] * 1.2 + c.normal(0, 1, (n, 6))
