@@ -82,6 +82,8 @@ class Pipeline(Strict):
         said = self.model_dump(mode="json", include={"target", "features", "model"})
         if self.model.coverage is None:
             del said["model"]["coverage"]
+        if self.model.search is None:
+            del said["model"]["search"]
         del said["model"]["shadow"]  # it teaches nothing
         return fingerprint(said)
 

@@ -1,7 +1,7 @@
 """A model version's card: what it learned from, what was measured on what, and how it was decided."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -14,6 +14,7 @@ from tasks.evidence import curves, importance, intervals, slices
 from tasks.learning import Lesson
 from tasks.metrics import Prior
 from tasks.predictions import Said
+from tasks.search import Found
 
 HOW = (
     "The figures are those of a twin: the same recipe and seed, fitted on the nights before the held-out ones and asked "
@@ -47,6 +48,7 @@ class Trial:
     note: str
     interval: tuple[float, float] | None = None
     difference: tuple[float, float] | None = None
+    searched: Mapping[int, Found] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -73,6 +75,7 @@ def write_card(
     metrics: Mapping[str, Any],
     hints: Mapping[str, float],
     model: Any,
+    found: Found,
     threads: int,
     began: float,
 ) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def write_card(
     return {
         "question": night.pipeline.title,
         "recipe": {
-            "estimator": estimator_path(night.pipeline), "params": dict(night.pipeline.model.params), "seed": SEED,
+            "estimator": estimator_path(night.pipeline), "params": dict(found.pipeline.model.params), "seed": SEED,
             "features": list(model[0].inputs_), "hook": night.pipeline.features.hook,
         },
         "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
@@ -99,10 +102,19 @@ def write_card(
         "slices": slices(shown, trial.held, metric),
         "curves": curves(trial.held),
         "almost_the_answer_alone": dict(hints),
+        **_searched(night, trial, found),
         "decision": {"promoted": decision.yes, "why": decision.why},
         "seconds": round(monotonic() - began, 3),
         "threads": threads,
     }  # fmt: skip
+
+
+def _searched(night: Night, trial: Trial, found: Found) -> dict[str, Any]:
+    """What was tried for the stored model, and what its twins chose on their own rows."""
+    if night.pipeline.model.search is None:
+        return {}
+    twins = [{"chosen": dict(one.chosen), "stopped": one.stopped, "note": one.note} for one in trial.searched.values()]
+    return {"search": {**found.to_json(), "twins": twins}}
 
 
 def _measured_on(night: Night, lesson: Lesson) -> dict[str, Any]:

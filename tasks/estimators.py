@@ -121,18 +121,29 @@ def fit_model(frame: "pd.DataFrame", answers: Any, *, pipeline: Pipeline, settin
     from tasks.encoding import ContractEncoder
 
     encoder = ContractEncoder().fit(frame)
-    if _rarest(pipeline, answers) is None:
+    if not takes_answers(pipeline, answers):
         return Steps([("encode", encoder), ("model", _only_answer())]).fit(frame, answers)
+    steps = Steps([("encode", encoder), *learner_of(encoder, answers, pipeline=pipeline, settings=settings).steps])
+    with definition_errors(pipeline):
+        return steps.fit(frame, answers)
+
+
+def takes_answers(pipeline: Pipeline, answers: Any) -> bool:
+    """Whether there is more than one answer to learn."""
+    return _rarest(pipeline, answers) is not None
+
+
+def learner_of(encoder: Any, answers: Any, *, pipeline: Pipeline, settings: Settings) -> Any:
+    """What comes after the encoder, not yet fitted."""
+    from sklearn.pipeline import Pipeline as Steps
+
     estimator = build_estimator(pipeline, settings)
     takes = inspect.signature(type(estimator)).parameters
     if "categorical_features" in takes:  # only histogram gradient boosting has it
         if "early_stopping" in takes and "early_stopping" not in pipeline.model.params and _is_rare(pipeline, answers, 10):
             estimator.set_params(early_stopping=False)  # its inner split needs two rows of each class
-        steps = Steps([("encode", encoder), ("model", _calibrated(pipeline, estimator, answers))])
-    else:
-        steps = Steps([("encode", encoder), ("spread", _spread(encoder)), ("model", _calibrated(pipeline, estimator, answers))])
-    with definition_errors(pipeline):
-        return steps.fit(frame, answers)
+        return Steps([("model", _calibrated(pipeline, estimator, answers))])
+    return Steps([("spread", _spread(encoder)), ("model", _calibrated(pipeline, estimator, answers))])
 
 
 def _calibrated(pipeline: Pipeline, estimator: Any, answers: Any) -> Any:

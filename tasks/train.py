@@ -42,7 +42,8 @@ from tasks.folds import Folds
 from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson
 from tasks.profiles import write_profile
-from tasks.trial import pack_twins, try_recipe
+from tasks.search import Found
+from tasks.trial import pack_twins, search_lesson, try_recipe
 
 CODE = (  # what decides which model comes out
     "train", "trial", "learning", "features", "encoding", "estimators", "folds", "frames", "leaks",
@@ -91,12 +92,17 @@ def _survey(night: Night, connection: sa.Connection) -> Ground:
         nights,
         name,
         newest,
-        find_fingerprint(connection, pipeline.name, name),
+        find_fingerprint(connection, pipeline.name, name) or _stopped(newest, name),
         champion,
         asked_to_train(connection, night.run.id),
         _drifted(night, connection, newest, champion),
         _shifted(night, connection, newest, nights),
     )
+
+
+def _stopped(newest: ModelVersion | None, name: str) -> ModelVersion | None:
+    """The newest version, if it learned under this name in a search that its time stopped."""
+    return newest if newest is not None and newest.params.get("learned_as") == name else None
 
 
 def survey_nights(
@@ -212,21 +218,25 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         return StageReport(Stage.TRAIN, StageState.SKIPPED, unfit, rows_in=lesson.rows, fingerprint=ground.fingerprint)
     began = monotonic()
     with threads(night.settings, rows=lesson.rows) as count:
-        trial = try_recipe(night, ground.champion, lesson)
+        search = night.pipeline.model.search
+        until = began + search.time.total_seconds() if search is not None and search.time is not None else None
+        trial = try_recipe(night, ground.champion, lesson, until=until)
         hints = find_leaks(night, lesson, trial)
         refusal = refuse_leaks(night, hints, has_champion=ground.champion is not None, classes=bool(trial.held.classes))
         if refusal:
             return StageReport(Stage.TRAIN, StageState.SKIPPED, refusal, rows_in=lesson.rows, fingerprint=ground.fingerprint)
         decision, metrics = _decide_promotion(night, trial), trial.to_json()
-        model = fit_model(lesson.features, lesson.answers, pipeline=night.pipeline, settings=night.settings)
+        found = search_lesson(night, lesson, slice(None), until=until)
+        model = fit_model(lesson.features, lesson.answers, pipeline=found.pipeline, settings=night.settings)
         card = write_card(
-            night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, threads=count, began=began
+            night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, found=found, threads=count, began=began
         )  # fmt: skip
         confidence = write_confidence(night.pipeline, trial.held)
         profile = write_profile(lesson.features, trial.held) | confidence
         card |= tell_ranges(night.pipeline, trial.held, confidence)
     return _save(
-        night, ground, lesson, decision, trial=trial, metrics=metrics, due=due, model=model, card=card, profile=profile
+        night, ground, lesson, decision, trial=trial, metrics=metrics, due=due, model=model, found=found, card=card,
+        profile=profile,
     )  # fmt: skip
 
 
@@ -255,6 +265,7 @@ def _save(
     metrics: dict[str, Any],
     due: Decision,
     model: Any,
+    found: Found,
     card: dict[str, Any],
     profile: dict[str, Any],
 ) -> StageReport:
@@ -263,7 +274,7 @@ def _save(
         version = save_model(
             connection, night.run, trained_from=lesson.nights[0].interval.start, trained_until=lesson.nights[-1].interval.end,
             batches=[each.batch for each in lesson.nights], rows=lesson.rows, task=night.pipeline.target.task,
-            fingerprint=ground.fingerprint, metrics=metrics, params=_params(night, lesson), card=card,
+            fingerprint=_name_of(ground, trial, found), metrics=metrics, params=_params(night, lesson, ground, found), card=card,
             libraries=libraries_here(), trusted_types=artifact.trusted_types, artifact=artifact.data, sha256=artifact.sha256,
             out_of_fold=lesson.folds is not None,
         )  # fmt: skip
@@ -282,15 +293,25 @@ def _save(
     )  # fmt: skip
 
 
-def _params(night: Night, lesson: Lesson) -> dict[str, Any]:
+def _name_of(ground: Ground, trial: Trial, found: Found) -> str:
+    """The fingerprint of what was learned; a search that its time stopped is named by the rungs that it came to, so that
+    equal names go on meaning equal models."""
+    stopped = [one.stopped for one in (*trial.searched.values(), found)]
+    if not any(stopped):
+        return ground.fingerprint
+    return fingerprint(ground.fingerprint, *(f"search stopped at rung {rung}" if rung else "searched" for rung in stopped))
+
+
+def _params(night: Night, lesson: Lesson, ground: Ground, found: Found) -> dict[str, Any]:
     """What a later night needs to use the model as it was made, and to see that the definition has changed."""
     return {
         "estimator": estimator_path(night.pipeline),
-        "params": dict(night.pipeline.model.params),
+        "params": dict(found.pipeline.model.params),
         "columns": dict(feature_columns(night.pipeline)),
         "hook": hook_hash(night.definition) if load_hook(night.definition) else "",
         "target": night.pipeline.target.model_dump(mode="json", by_alias=True),
         "definition": definition_of(night.definition),
         "sampled": lesson.share,
         "folds": lesson.folds.to_json() if lesson.folds is not None else None,
+        "learned_as": ground.fingerprint,
     }

@@ -16,6 +16,7 @@ from tasks.learning import Lesson, read_rows
 from tasks.metrics import measure_prior, prior_of
 from tasks.models import Loaded, read_model, same_question
 from tasks.predictions import Said, joined, judge
+from tasks.search import Found, find_params
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def try_recipe(night: Night, champion: ModelVersion | None, lesson: Lesson) -> Trial:
+def try_recipe(
+    night: Night, champion: ModelVersion | None, lesson: Lesson, *, until: float | None = None
+) -> Trial:  # fmt: skip
     """Fits a twin of the challenger on the rows before the held-out ones, or one for each fold, and measures all three on rows
     that none of them has seen: where the champion learned from some held-out nights, the comparison uses the others."""
-    twins, counted, said = _ask_twins(night, lesson)
+    twins, counted, said, found = _ask_twins(night, lesson, until=until)
     task = night.pipeline.target.task
     prior = prior_of(lesson.answers, task)
     known = prior if lesson.folds is not None else prior_of(lesson.answers[~lesson.held], task)
@@ -35,28 +38,39 @@ def try_recipe(night: Night, champion: ModelVersion | None, lesson: Lesson) -> T
     heard, note = _ask_champion(night, champion, lesson)
     last = twins[max(twins)]
     if heard is None:
-        return Trial(last, twins, counted, said, dummy, said, dummy, champion, None, prior, note, certain)
+        return Trial(last, twins, counted, said, dummy, said, dummy, champion, None, prior, note, certain, searched=found)
     rows, champion_said = heard
     both = rows & counted
     compared, champion_said = said.only(both[counted]), champion_said.only(both[rows])
     return Trial(
         last, twins, counted, said, dummy, compared, measure_prior(compared.answers, known), champion, champion_said, prior, note,
-        certain, interval(compared, metric, other=champion_said),
+        certain, interval(compared, metric, other=champion_said), found,
     )  # fmt: skip
 
 
-def _ask_twins(night: Night, lesson: Lesson) -> "tuple[dict[int, Any], Array, Said]":
-    """The twins, and what they say of every row that figures are of, each of rows that it has not learned from."""
+def _ask_twins(night: Night, lesson: Lesson, *, until: float | None) -> "tuple[dict[int, Any], Array, Said, dict[int, Found]]":
+    """The twins, and what they say of every row that figures are of, each of rows that it has not learned from; and what each
+    of them found when it searched its own rows."""
     classes = sorted({str(value) for value in lesson.answers}) if lesson.folds is not None else ()
     twins: dict[int, Any] = {}
-    parts = []
+    parts, searched = [], {}
     for number, fit, held in lesson.splits:
-        twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=night.pipeline, settings=night.settings)
+        searched[number] = found = search_lesson(night, lesson, fit, until=until)
+        twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=found.pipeline, settings=night.settings)
         twins[number] = twin
         if lesson.counted[held].any():
             said = judge(twin, lesson.features[held], lesson.answers[held], night.pipeline, classes=classes)
             parts.append((held, said))
-    return twins, *joined(parts, lesson.rows)
+    counted, whole = joined(parts, lesson.rows)
+    return twins, counted, whole, searched
+
+
+def search_lesson(night: Night, lesson: Lesson, rows: "Array | slice", *, until: float | None) -> Found:
+    """What `model.search` chooses on some of a lesson's rows."""
+    return find_params(
+        lesson.features[rows], lesson.answers[rows], place=lesson.place[rows],
+        ordered=lesson.folds is None or lesson.folds.by == "time", pipeline=night.pipeline, settings=night.settings, until=until,
+    )  # fmt: skip
 
 
 def _ask_champion(night: Night, champion: ModelVersion | None, lesson: Lesson) -> "tuple[tuple[Array, Said] | None, str]":

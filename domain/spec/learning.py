@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from domain.drift import SHIFTED
-from domain.spec.values import Days, Share, Strict
+from domain.spec.values import Days, Duration, Share, Strict
 from domain.target import Rule, parse_rule
 from domain.words import Task
 
@@ -55,6 +55,47 @@ class Promote(Strict):
     certain: bool = Field(False, description="whether the low end of the gain's 95% interval must reach it too")
 
 
+class Range(Strict):
+    """Any number from one to another; where both ends are written as whole numbers and the scale is even, whole ones only."""
+
+    from_: int | float = Field(alias="from", description="the least")
+    to: int | float = Field(description="the most; where both ends are written as whole numbers, only such are tried")
+    scale: Literal["even", "log"] = Field("even", description="log: as many candidates from 0.01 to 0.1 as from 0.1 to 1")
+
+    @property
+    def whole(self) -> bool:
+        return self.scale == "even" and isinstance(self.from_, int) and isinstance(self.to, int)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.from_, self.to
+
+    @model_validator(mode="after")
+    def _ends_are_in_order(self) -> "Range":
+        if not self.from_ < self.to:
+            raise ValueError("a range goes from a number to a larger one")
+        if self.scale == "log" and self.from_ <= 0:
+            raise ValueError("a log scale begins above 0")
+        return self
+
+
+class Search(Strict):
+    """Which arguments of the estimator are tried, and how many of their combinations."""
+
+    params: Mapping[str, tuple[Any, ...] | Range] = Field(
+        min_length=1, description="for each argument a list, or {from: …, to: …}"
+    )
+    candidates: int = Field(12, ge=2, le=500, description="how many combinations are tried on the first rung")
+    time: Duration | None = Field(None, description="after which no further rung is begun; none: only candidates and rows count")
+
+    @model_validator(mode="after")
+    def _lists_hold_values(self) -> "Search":
+        for name, values in self.params.items():
+            if not isinstance(values, Range) and not values:
+                raise ValueError(f"params: the list of {name!r} is empty")
+        return self
+
+
 class Model(Strict):
     """How the model is learned and judged."""
 
@@ -62,6 +103,7 @@ class Model(Strict):
         "sklearn.ensemble.HistGradientBoostingClassifier", description="a scikit-learn class, or features.py:make"
     )
     params: Mapping[str, Any] = Field(default_factory=dict, description="its arguments")
+    search: Search | None = Field(None, description="arguments that are chosen by trying, on the rows that are learned from")
     calibrate: Literal["no", "sigmoid", "isotonic"] = Field("no", description="how probabilities are corrected, if at all")
     window: Days = Field(timedelta(days=60), description="how far back it learns from")
     retrain: Literal["nightly", "daily", "weekly", "monthly", "never", "on drift"] = "weekly"
