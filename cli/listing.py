@@ -34,7 +34,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _ledger() -> Iterator[sa.Connection]:
+def reading_ledger() -> Iterator[sa.Connection]:
     """A reader's connection; the schema is made first if this is a new database."""
     settings = load_settings()
     migrate(ensure_database(settings))
@@ -46,7 +46,8 @@ def _ledger() -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def _pipeline(connection: sa.Connection, name: str) -> Pipeline:
+def known_pipeline(connection: sa.Connection, name: str) -> Pipeline:
+    """The definition that the ledger has of a pipeline; raises UsageError when it has none."""
     known = listing.list_pipelines(connection, pipeline=name)
     if not known:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
@@ -72,17 +73,24 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
 
     Example: overnight status
     """
-    with _ledger() as ledger:
+    with reading_ledger() as ledger:
         lines = listing.list_pipelines(ledger, pipeline=name)
         quality = {line["name"]: listing.list_quality(ledger, pipeline=line["name"]) for line in lines}
         since = datetime.now(UTC) - RETAKEN_FOR
         retaken = {line["name"]: listing.list_retaken(ledger, pipeline=line["name"], since=since) for line in lines}
         gaps = {line["name"]: _missing_nights(ledger, line) for line in lines}
+        estimates = {line["name"]: _estimate(ledger, line) for line in lines}
     if name and not lines:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     if not lines:
         say("no pipeline has run yet; next: overnight demo, or overnight run NAME")
-    standings = [{**_standing(line, quality[line["name"]], retaken[line["name"]]), "gaps": gaps[line["name"]]} for line in lines]
+    standings = [
+        {
+            **_standing(line, quality[line["name"]], retaken[line["name"]]), "gaps": gaps[line["name"]],
+            "estimate": estimates[line["name"]],
+        }
+        for line in lines
+    ]  # fmt: skip
     for standing in standings:
         print_json(standing) if as_json else _print_standing(standing)
 
@@ -96,6 +104,15 @@ def _missing_nights(ledger: sa.Connection, line: dict[str, Any]) -> list[str]:
         between = calendar.between(calendar.containing(span["start"]), calendar.containing(span["until"]))
         nights += [calendar.label(night) for night in between if night.start < span["until"]]
     return nights
+
+
+def _estimate(ledger: sa.Connection, line: dict[str, Any]) -> dict[str, Any] | None:
+    """What the newest night should turn out to be worth, as long as none of its answers is there."""
+    pipeline = Pipeline.model_validate(line["definition"])
+    found = listing.find_estimate(ledger, pipeline=line["name"], metric=pipeline.model.metric, start=line["newest_start"])
+    if found is None:
+        return None
+    return {"night": pipeline.calendar.label(pipeline.calendar.containing(found["interval_start"])), **found}
 
 
 def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows) -> dict[str, Any]:
@@ -145,6 +162,12 @@ def _print_standing(standing: dict[str, Any]) -> None:
     if standing["quality"]:
         q = standing["quality"]
         out.print(f"  realised          {q['metric']} {q['value']:.3f}, dummy {q['dummy']:.3f}, on {q['rows']:,} rows")
+    if standing["estimate"]:
+        e = standing["estimate"]
+        out.print(
+            f"  estimate          {e['metric']} {e['value']:.3f} ({e['low']:.3f} to {e['high']:.3f}) for {e['night']}, until its "
+            "answers come"
+        )
 
 
 def runs(
@@ -160,10 +183,10 @@ def runs(
     """
     if interval and not name:
         raise UsageError("--interval needs the pipeline whose calendar it belongs to", hint="overnight runs NAME --interval …")
-    with _ledger() as ledger:
-        start = _start(_pipeline(ledger, name).calendar, interval) if name else None
+    with reading_ledger() as ledger:
+        start = _start(known_pipeline(ledger, name).calendar, interval) if name else None
         lines = listing.list_runs(ledger, pipeline=name, start=start, failed=failed, limit=limit)
-        calendars = {n: _pipeline(ledger, n).calendar for n in {line["pipeline"] for line in lines}}
+        calendars = {n: known_pipeline(ledger, n).calendar for n in {line["pipeline"] for line in lines}}
     if as_json:
         for line in lines:
             print_json(line)
@@ -191,8 +214,8 @@ def batches(name: Name, interval: Night = None, limit: Limit = 40, as_json: Json
 
     Example: overnight batches flights --interval 2013-01-20
     """
-    with _ledger() as ledger:
-        calendar = _pipeline(ledger, name).calendar
+    with reading_ledger() as ledger:
+        calendar = known_pipeline(ledger, name).calendar
         lines = listing.list_batches(ledger, pipeline=name, start=_start(calendar, interval), limit=limit)
     if as_json:
         for line in lines:
@@ -219,8 +242,8 @@ def models(name: Name, as_json: Json = False) -> None:
 
     Example: overnight models flights
     """
-    with _ledger() as ledger:
-        pipeline = _pipeline(ledger, name)
+    with reading_ledger() as ledger:
+        pipeline = known_pipeline(ledger, name)
         lines = listing.list_models(ledger, pipeline=name)
     if as_json:
         for line in lines:

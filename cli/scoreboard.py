@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.listing import _ledger, _pipeline
+from cli.listing import known_pipeline, reading_ledger
 from cli.nights import Json, Name
 from cli.show import print_json, print_table
 from store import listing
@@ -25,8 +25,8 @@ def scoreboard(
 
     Example: overnight scoreboard flights --metric accuracy
     """
-    with _ledger() as ledger:
-        pipeline = _pipeline(ledger, name)
+    with reading_ledger() as ledger:
+        pipeline = known_pipeline(ledger, name)
         chosen = metric or pipeline.model.metric
         lines = listing.list_scoreboard(ledger, pipeline=name, metric=chosen)[-limit:]
     if as_json:

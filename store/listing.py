@@ -75,8 +75,17 @@ _GAPS = "SELECT start, until FROM reading.gap WHERE pipeline = :pipeline ORDER B
 _SCOREBOARD = """
 SELECT interval_start, role, model_version, batch, metric, value, dummy, rows, first_value, restated, estimate, estimate_low,
     estimate_high, at
-FROM reading.scoreboard WHERE pipeline = :pipeline AND (CAST(:metric AS text) IS NULL OR metric = :metric)
+FROM reading.scoreboard
+WHERE pipeline = :pipeline AND (CAST(:metric AS text) IS NULL OR metric = :metric)
 ORDER BY interval_start, role DESC, model_version, metric
+"""
+
+
+_ESTIMATE = """
+SELECT interval_start, model_version, metric, estimate AS value, estimate_low AS low, estimate_high AS high
+FROM reading.scoreboard
+WHERE pipeline = :pipeline AND metric = :metric AND interval_start = :start AND role = 'champion' AND value IS NULL
+    AND estimate IS NOT NULL
 """
 
 
@@ -124,3 +133,8 @@ def list_retaken(connection: sa.Connection, *, pipeline: str, since: datetime) -
 def list_scoreboard(connection: sa.Connection, *, pipeline: str, metric: str | None = None) -> Rows:
     """Champion, challengers and dummy night by night, realised and estimated; every metric, or one."""
     return _rows(connection, _SCOREBOARD, pipeline=pipeline, metric=metric)
+
+
+def find_estimate(connection: sa.Connection, *, pipeline: str, metric: str, start: datetime | None) -> dict[str, Any] | None:
+    """What a published night's predictions should be worth; None once its answers say it, and when nothing was estimated."""
+    return next(iter(_rows(connection, _ESTIMATE, pipeline=pipeline, metric=metric, start=start)), None) if start else None

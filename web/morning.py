@@ -11,12 +11,12 @@ from domain.standing import Standing
 from domain.trust import TrustLine
 from domain.words import BatchKind
 from store.reads.connection import Row
-from store.reads.models import moves, quality, tonights_models, versions
+from store.reads.models import estimate_of, moves, quality, tonights_models, versions
 from store.reads.nights import batches_of, usual_rows
 from store.reads.pipelines import NightLine, Published, nights_between, published_between, waived_between
 from store.reads.trust import PipelineStanding, check_nights, judge_night
 from web.edge import Answered, View
-from web.schemas import Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
+from web.schemas import Estimate, Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
 from web.trends import UNUSUAL, mark_nights, most_drifted, read_drift
 
 NIGHTS_SHOWN = 42
@@ -62,8 +62,8 @@ def summarise(view: View, one: PipelineStanding, *, usual: float | None, made: M
     return Summary(
         pipeline=one.pipeline.name, title=one.pipeline.title, owner=one.pipeline.owner, state=_state(one),
         late=one.freshness.late_since is not None, night=night, usual_rows=usual, rows_change=change,
-        retrained=made.get("retrained"), promoted=made.get("promoted"), quality=_newest_figure(view, one), todo=one.todo,
-        trust=trust_of(one.trust),
+        retrained=made.get("retrained"), promoted=made.get("promoted"), quality=_newest_figure(view, one),
+        estimate=_estimate(view, one), todo=one.todo, trust=trust_of(one.trust),
     )  # fmt: skip
 
 
@@ -80,6 +80,14 @@ def _newest_figure(view: View, one: PipelineStanding) -> Figure | None:
     first = steps_back(one.pipeline, one.published.interval, steps=14).start
     figures = figures_of(one.pipeline, quality(view.connection, one.pipeline.name, first=first, last=last))
     return next((f for f in reversed(figures) if f.metric == one.pipeline.model.metric), None)
+
+
+def _estimate(view: View, one: PipelineStanding) -> Estimate | None:
+    if one.published is None:
+        return None
+    start, metric = one.published.interval.start, one.pipeline.model.metric
+    line = estimate_of(view.connection, one.pipeline.name, metric=metric, night=start)
+    return Estimate.model_validate({**line, "night": label_of(one.pipeline, start)}) if line else None
 
 
 def steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interval:

@@ -43,6 +43,17 @@ class Figure(_Answer):
     rows: int
 
 
+class Estimate(_Answer):
+    """What a night's predictions should turn out to be worth, from the model's own confidence. Never a realised figure."""
+
+    night: str
+    model_version: int
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
 class Night(_Answer):
     """How one night stands."""
 
@@ -80,6 +91,7 @@ class Summary(_Answer):
     retrained: int | None = Field(description="the version that this night trained")
     promoted: int | None = Field(description="the version that became champion with this night")
     quality: Figure | None = Field(description="the newest realised figure of the pipeline's own metric")
+    estimate: Estimate | None = Field(description="the same for the newest published night while none of its answers is there")
     todo: str
     trust: Trust
 

@@ -101,8 +101,22 @@ def scoreboard(connection: Connection, pipeline: str, *, metric: str, limit: int
 
 
 _SCOREBOARD = sql.SQL("""
-SELECT * FROM reading.scoreboard WHERE pipeline = %(pipeline)s AND metric = %(metric)s
+SELECT * FROM reading.scoreboard
+WHERE pipeline = %(pipeline)s AND metric = %(metric)s
 ORDER BY interval_start DESC, role, model_version DESC LIMIT %(limit)s
+""")
+
+
+def estimate_of(connection: Connection, pipeline: str, *, metric: str, night: datetime) -> Row | None:
+    """What a published night's predictions should be worth; None once its answers say it, and when nothing was estimated."""
+    return fetch_one(connection, _ESTIMATE, {"pipeline": pipeline, "metric": metric, "night": night})
+
+
+_ESTIMATE = sql.SQL("""
+SELECT interval_start, model_version, metric, estimate AS value, estimate_low AS low, estimate_high AS high
+FROM reading.scoreboard
+WHERE pipeline = %(pipeline)s AND metric = %(metric)s AND interval_start = %(night)s AND role = 'champion' AND value IS NULL
+    AND estimate IS NOT NULL
 """)
 
 

@@ -27,6 +27,12 @@ def test_an_estimate_is_marked_and_never_stands_where_a_realised_figure_would(
     page = client.get("/p/shops/scoreboard")
     assert page.status_code == 200
     assert "estimated 0.6600" in page.text
+    assert ask("/")["pipelines"][0]["estimate"]["value"] == 0.66
+    assert ask("/")["pipelines"][0]["quality"]["value"] == 0.71  # of the night before
+    assert "an estimate, 0.610 to 0.720, until the answers of Thu 4 Jan 2024 come" in client.get("/").text
+    assert "It is no realised figure." in client.get("/p/shops").text
+    published.judge_quality("2024-01-04", batch=scores["2024-01-04"]["batch"], model=1, value=0.7)
+    assert ask("/p/shops")["summary"]["estimate"] is None  # the answers have come
     assert page.text.count("<h1>") == page.text.count("<caption") == 1
 
 
