@@ -63,13 +63,13 @@ def _directly(
     from tasks.night import take_night
     from tasks.right_of_way import give_way
     from tasks.runners import runner_for
-    from tasks.spread import address_of
+    from tasks.spread import backfill_address
     from tasks.stopping import stopping_between_imports
     from tasks.webhook import tell_webhook
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
-    address = address_of(definition, settings) if len(nights) > 1 else None
+    address = backfill_address(definition, nights, settings)
     if address is not None:
         return worst((yield from _spread(definition, nights, address=address, model=model)))
     call = runner_for(definition.pipeline, settings)

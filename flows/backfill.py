@@ -11,7 +11,7 @@ from flows.outcome import told_as_state
 from infra.settings import load_settings
 from tasks.planning import plan_range
 from tasks.prepare import prepare
-from tasks.spread import address_of
+from tasks.spread import backfill_address
 
 
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
@@ -48,8 +48,8 @@ def backfill(
     planned = (
         wanted if mode == "all" else [one.interval for one in plan_range(definition, wanted, settings, mode=mode, model=model)]
     )
-    address = address_of(definition, settings)
-    if address is not None and len(planned) > 1:
+    address = backfill_address(definition, planned, settings)
+    if address is not None:
         from flows.scale import take_nights_on_dask
 
         return take_nights_on_dask(definition, planned, settings, address=address, model=model)

@@ -199,6 +199,12 @@ def record_verdict(
     )
 
 
+def newest_results(connection: sa.Connection, batch_id: int) -> Sequence[Mapping[str, Any]]:
+    """What the newest verdict on a batch says of each rule."""
+    query = sa.select(schema.verdict.c.results).where(schema.verdict.c.batch == batch_id).order_by(schema.verdict.c.id.desc())
+    return connection.scalar(query.limit(1)) or []
+
+
 def newest_verdict(connection: sa.Connection, batch_id: int) -> tuple[Outcome, str, str] | None:
     """Outcome, reason and suite hash of the newest verdict on a batch."""
     line = connection.execute(

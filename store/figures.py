@@ -78,6 +78,13 @@ def record_figures(connection: sa.Connection, batch: int, figures: Mapping[str, 
     connection.execute(insert(table).values(batch=batch, document=dict(figures)).on_conflict_do_nothing())
 
 
+def figures_of(connection: sa.Connection, batch: int) -> Mapping[str, Any] | None:
+    """What `record_figures` kept of a batch; None for one that was judged before figures were kept."""
+    table = schema.figures
+    found: Mapping[str, Any] | None = connection.scalar(sa.select(table.c.document).where(table.c.batch == batch))
+    return found
+
+
 def usual_figures(
     connection: sa.Connection, pipeline: str, interval: Interval, *, zone: ZoneInfo, nights: int, same_weekday: bool
 ) -> Usual:

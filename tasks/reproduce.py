@@ -14,6 +14,7 @@ from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_SOURCE, Pruned, SourceErr
 from domain.words import BatchKind, BatchState
 from infra.settings import Settings
 from store.batches import Batch, Recipe, hash_content, load_batch, load_recipe
+from store.drift import load_profile
 from store.engine import driver_cursor, parse_url, transaction
 from store.models import load_artifact, load_version
 from store.pipelines import inner_schema
@@ -25,6 +26,7 @@ from tasks.estimators import threads
 from tasks.expectations.suite import read_suite
 from tasks.ingest.take import Taken, take_source
 from tasks.models import read_model
+from tasks.profiles import Watch
 from tasks.score import CODE
 from tasks.scoring import score_rows
 from tasks.scratch import land, scratch_batch, scratch_session
@@ -146,7 +148,9 @@ def _score_again(definition: Definition, batch: Batch, recipe: Recipe, settings:
             )
             with driver_cursor(writing) as cursor:
                 cursor.execute(_SCRATCH.format(predictions=sql.Identifier(inner_schema(batch.pipeline), "predictions")))
-            score_rows(night, loaded, landed, scratch, reading=connection, writing=writing)
+            profile = load_profile(connection, version.id)
+            watch = Watch(profile, step=max(1, landed.rows)) if profile is not None else None  # for its ranges alone
+            score_rows(night, loaded, landed, scratch, reading=connection, writing=writing, watch=watch)
             found = hash_content(writing, "pg_temp", scratch.table, columns=batch.columns)
     libraries = {name: (then, now) for name, now in libraries_here().items() if (then := version.libraries.get(name)) != now}
     differences = [f"the model was fitted under {name} {then}, and this is {now}" for name, (then, now) in libraries.items()]

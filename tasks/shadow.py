@@ -7,8 +7,9 @@ challenger is told and costs readers nothing.
 from dataclasses import replace
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
-from domain.errors import EnvironmentRefused
+from domain.errors import Fenced, OvernightError, Retryable
 from domain.fingerprint import fingerprint
 from domain.report import StageReport
 from domain.words import BatchKind, BatchState
@@ -34,8 +35,11 @@ def add_shadow(night: Night, report: StageReport, *, landed: Batch, champion: Mo
     name = f"version {challenger.version}"
     try:
         batch = _cast(night, challenger, landed, code=code)
-    except EnvironmentRefused as refusal:
-        return replace(report, reason=f"{report.reason}; {name} could not score in its shadow: {refusal.what}")
+    except (Fenced, Retryable, DBAPIError):
+        raise  # the night itself cannot go on
+    except Exception as error:  # whatever is wrong with a challenger, the champion has scored
+        what = error.what if isinstance(error, OvernightError) else f"{type(error).__name__}: {error}"
+        return replace(report, reason=f"{report.reason}; {name} could not score in its shadow: {what}")
     detail = {**report.detail, "shadow": {"version": challenger.version, "batch": batch.id, "rows": batch.rows}}
     return replace(report, reason=f"{report.reason}; {name} scored them too, unseen", detail=detail)
 

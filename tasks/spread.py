@@ -64,6 +64,13 @@ def address_of(definition: Definition, settings: Settings) -> str | None:
     return address
 
 
+def backfill_address(definition: Definition, nights: Sequence[Interval], settings: Settings) -> str | None:
+    """The scheduler for several nights at once, None when they are taken one by one: snapshots are told by what changed since the
+    one before."""
+    alone = len(nights) < 2 or definition.pipeline.source.mode == "snapshot"
+    return None if alone else address_of(definition, settings)
+
+
 class Turns(Lane):
     """A lane whose turns are flags on Dask's scheduler: each night raises its own and waits for those of the one before."""
 
@@ -112,8 +119,9 @@ def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, place
                 log.info("%s %s: %s; tried again in %.0f s", pipeline, label, error, pause)
             sleep(pause)
         return turns.take_one(pipeline, label, model)
-    finally:  # however it ended, it is over, and the nights behind it go on
+    finally:  # however it ended, it is over, and the nights behind it go on as soon as those before it are over too
         for gate in (TRAIN, PUBLISH):
+            turns.ask(gate)
             raise_flag(flag(backfill, place, gate))
 
 

@@ -43,6 +43,23 @@ def add_history(
     return found
 
 
+def history_agrees(
+    connection: sa.Connection,
+    pipeline: Pipeline,
+    interval: Interval,
+    rules: Sequence[Rule],
+    *,
+    figures: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Whether a verdict's results say of the rules about history what today's history says; earlier nights may have been
+    corrected since it was given."""
+    told = {result["rule"]: result["state"] for result in results}
+    about = [rule for rule in rules if rule.is_about_history]
+    found = add_history(connection, pipeline, interval, about, results=[], figures=figures)
+    return all(told.get(result.rule) == result.state for result in found)
+
+
 def _result(rule: Rule, figures: Mapping[str, Any], usual: Usual) -> RuleResult:
     judged = judge_night(rule, figures, usual)
     return RuleResult(

@@ -12,19 +12,20 @@ from domain.report import StageReport
 from domain.verdict import RuleResult, RuleState, Tally, decide_outcome
 from domain.words import BatchState, Outcome, Severity, Stage, StageState
 from store.actions import is_released
-from store.batches import Batch, count_batch, load_batch, newest_verdict, record_verdict, seal_batch, take_batch
+from store.batches import Batch, count_batch, load_batch, newest_results, newest_verdict, record_verdict, seal_batch, take_batch
 from store.engine import transaction
-from store.figures import measure_batch, record_figures
+from store.figures import figures_of, measure_batch, record_figures
 from store.runs import load_run, point_run
 from tasks.context import Night
 from tasks.expectations.audit import Audited, Findings, judge
 from tasks.expectations.claims import claim_of
 from tasks.expectations.findings import Finding
+from tasks.expectations.history import EXPECTATIONS
 from tasks.expectations.rejects import set_aside
 from tasks.expectations.sentences import failure_of, limit_of, row_sentence, sealed_sentence, table_sentence
 from tasks.expectations.suite import Rule, read_suite
 from tasks.pictures import add_pictures, picture_columns
-from tasks.usual import add_history
+from tasks.usual import add_history, history_agrees
 
 
 def validate(night: Night) -> StageReport:
@@ -36,7 +37,8 @@ def validate(night: Night) -> StageReport:
         known = newest_verdict(connection, batch.id)
         if batch.state is BatchState.LOADED:
             take_batch(connection, batch.id, run=run.id)
-    if batch.state is BatchState.SEALED and known and known[2] == night.definition.suite_hash:
+    same_suite = batch.state is BatchState.SEALED and known and known[2] == night.definition.suite_hash
+    if known and same_suite and _history_agrees(night, batch):
         return _reused(night, batch, outcome=known[0], reason=known[1])
     rules = read_suite(night.definition, night.interval)
     mostly = shares_of(rules, at_most=night.pipeline.rejects.at_most)
@@ -111,6 +113,18 @@ def _beside_earlier_nights(
     figures = measure_batch(connection, at=batch.schema, table=batch.table, rows=left, columns=columns, key=pipeline.key)
     record_figures(connection, batch.id, figures)
     return add_history(connection, pipeline, night.interval, rules, results=results, figures=figures)
+
+
+def _history_agrees(night: Night, batch: Batch) -> bool:
+    """Whether the newest verdict would be the same beside the nights before it as they are published now."""
+    if not any(str(line["expect"]).removeprefix("expect_") in EXPECTATIONS for line in night.definition.expectations):
+        return True
+    with transaction(night.engine) as connection:
+        figures = figures_of(connection, batch.id)
+        if figures is None:
+            return False
+        results, rules = newest_results(connection, batch.id), read_suite(night.definition, night.interval)
+        return history_agrees(connection, night.pipeline, night.interval, rules, figures=figures, results=results)
 
 
 def _set_aside(connection: sa.Connection, batch: Batch, found: Findings) -> int:
