@@ -39,6 +39,7 @@ from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.features import feature_columns, hook_hash, load_hook
 from tasks.folds import Folds
+from tasks.later import find_later, refuse_later
 from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson
 from tasks.profiles import write_profile
@@ -213,7 +214,9 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
     metric_of(night.pipeline)
     with transaction(night.engine) as connection:
         lesson = read_lesson(night, connection, ground.nights)
+        later = find_later(night, connection, lesson.nights)
     unfit = lesson.why_unfit(needed=night.pipeline.model.min_intervals)
+    unfit = unfit or refuse_later(night, later, has_champion=ground.champion is not None)
     if unfit:
         return StageReport(Stage.TRAIN, StageState.SKIPPED, unfit, rows_in=lesson.rows, fingerprint=ground.fingerprint)
     began = monotonic()
@@ -233,6 +236,7 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         )  # fmt: skip
         confidence = write_confidence(night.pipeline, trial.held)
         profile = write_profile(lesson.features, trial.held) | confidence
+        card["later_than_the_prediction"] = {name: one.to_json() for name, one in later.items()}
         card |= tell_ranges(night.pipeline, trial.held, confidence)
     return _save(
         night, ground, lesson, decision, trial=trial, metrics=metrics, due=due, model=model, found=found, card=card,

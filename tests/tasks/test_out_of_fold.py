@@ -291,3 +291,26 @@ def test_a_table_whose_rows_only_their_lines_name_is_learned_anew_when_it_change
     assert line.metrics["rows"] == 359, "the champion is asked only about rows that it can be shown not to have learned"
     assert "for its line is no name" in line.card["measured"]["how"]
     assert said["observe"].rows_in == (361 if said["train"].detail["promoted"] else 359)
+
+
+def with_moment(shift: Nightshift, rows: list[dict[str, Any]], *, filled: bool) -> list[dict[str, Any]]:
+    """A date after each row's own time: when the membership ends by plan, or (`filled` false) when leaving was written down."""
+    shift.name = "moments"
+    text = TABLE.replace("members", "moments").replace("joined: {type: date, null: true}", "joined: {type: date, time: true}\n"
+                                                       "  ended: {type: date, null: true}")  # fmt: skip
+    shift.define(text.replace("datetime: [joined]", "datetime: [joined, ended]"))
+    return [{**row, "ended": "2023-12-30" if filled or row["left_us"] is not None else None} for row in rows]
+
+
+def test_a_moment_that_comes_with_the_answer_is_refused_until_it_is_confirmed(shift: Nightshift) -> None:
+    rows = with_moment(shift, member_rows(), filled=False)
+    with pytest.raises(LeakRefused, match="'ended' mostly lies after the prediction and is empty where left_us is not known yet"):
+        shift.take("2024-01-01", rows=rows)
+    shift.rewrite("datetime: [joined, ended]", "datetime: [joined, ended], confirmed: [ended]")
+    assert shift.take("2024-01-01", rows=rows)["train"].state is StageState.DONE
+
+
+def test_a_moment_that_was_planned_is_named_on_the_card_and_learned_from(shift: Nightshift) -> None:
+    assert shift.take("2024-01-01", rows=with_moment(shift, member_rows(), filled=True))["train"].state is StageState.DONE
+    (line,) = shift.query("SELECT card FROM reading.model")
+    assert line.card["later_than_the_prediction"] == {"ended": {"share": 1.0, "filled": 1.0, "comes_with_the_answer": False}}
