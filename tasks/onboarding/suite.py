@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
+import numpy as np
+
 from domain.suggestion import Line, NightShape, Suggestion, suggest_rules
 from tasks.onboarding.roles import Role
 from tasks.onboarding.shapes import parts_of, shape_of
@@ -27,6 +29,8 @@ def propose_suite(table: Table, roles: Mapping[str, Role], *, snapshot: bool, ti
     """Lines that every part of the table passes, grouped by column."""
     columns = [column for column in table.columns if column.name in roles and roles[column.name].flag not in ("untyped", "empty")]
     parts = parts_of(table, None if snapshot or time is None else time.numbers)
+    if snapshot and len(parts) > 1:
+        parts = [*parts, np.arange(table.rows)]  # a table in order of time varies more as a whole than in any stretch of it
     nights = [shape_of(columns, rows) for rows in parts]
     found = suggest_rules(nights)
     groups = [_rows(table, found[0], snapshot=snapshot)] if found else []
