@@ -86,8 +86,8 @@ def refuse_later(night: Night, found: Mapping[str, Later], *, has_champion: bool
     if not names:
         return ""
     why = (
-        f"the feature {names[0]!r} mostly lies after the prediction and is empty where {night.pipeline.target.column} is not known"
-        f" yet, so it comes with the answer; take it out of features, or list it under features.confirmed"
+        f"the feature {names[0]!r} mostly lies after the prediction and is empty where {night.pipeline.target.column} is not"
+        f" known yet, so it comes with the answer; take it out of features, or list it under features.confirmed"
     )
     if not has_champion:
         raise LeakRefused(why, hint=f"overnight check {night.pipeline.name}")
