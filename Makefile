@@ -1,6 +1,6 @@
 # One name for each thing that is done here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check docs lock image compose-up compose-down bench clean
+.PHONY: help setup demo up test test-slow test-docker test-all check docs lock image compose-up compose-down bench clean
 
 BIN := .venv/bin
 LOCK := requirements.lock
@@ -34,11 +34,19 @@ demo: setup  ## 35 nights of real flights, from files to published predictions
 up: setup  ## Postgres, Prefect with its schedule, and the web, until Ctrl-C
 	@$(BIN)/overnight up
 
-test: setup  ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow"
+# Side by side on all cores, four at most; whoever is done takes over from the others. Containers are tried one after another.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 
-test-all: setup  ## every test, the slow ones too
-	@$(BIN)/python -m pytest
+test: setup  ## the tests that take seconds
+	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+
+test-slow: setup
+	@$(BIN)/python -m pytest -m "slow and not docker" $(SIDE_BY_SIDE)
+
+test-docker: setup
+	@$(BIN)/python -m pytest -m docker
+
+test-all: test test-slow test-docker  ## every test, the slow ones too
 
 check: setup  ## lint, formatting, types and import arrows
 	$(BIN)/ruff check .
