@@ -15,6 +15,7 @@ from tasks.learning import Lesson
 from tasks.metrics import Prior
 from tasks.predictions import Said
 from tasks.search import Found
+from tasks.whole import learns_in_parts
 
 HOW = (
     "The figures are those of a twin: the same recipe and seed, fitted on the nights before the held-out ones and asked "
@@ -88,7 +89,7 @@ def write_card(
             "estimator": estimator_path(night.pipeline), "params": dict(found.pipeline.model.params), "seed": SEED,
             "features": list(model[0].inputs_), "hook": night.pipeline.features.hook,
         },
-        "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson)},
+        "data": {**_span(night, lesson.nights), "rows": lesson.rows, "sampling": _sampling(lesson, model)},
         "measured": {
             "how": HOW if lesson.folds is None else HOW_FOLDED.format(folds=lesson.folds.told()),
             "metric": metric,
@@ -137,7 +138,10 @@ def _span(night: Night, nights: Sequence[Published]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sampling(lesson: Lesson) -> str:
+def _sampling(lesson: Lesson, model: Any) -> str:
     if lesson.share >= 1:
         return "every row whose answer is known"
-    return f"{lesson.share:.2%} of the rows whose answer is known, those whose key hashes lowest (model.max_rows)"
+    sample = f"{lesson.share:.2%} of the rows whose answer is known, those whose key hashes lowest (model.max_rows)"
+    if not learns_in_parts(model, lesson):
+        return sample
+    return f"all {lesson.known:,} rows whose answer is known, in chunks; encoder and figures are of {sample}"

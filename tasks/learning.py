@@ -30,8 +30,8 @@ FEWEST = 20  # rows of a table: with fewer, five folds say nothing
 @dataclass(frozen=True)
 class Lesson:
     """One row of `features`, `answers` and `place` for each row learned from; `place` points into `nights`, whose last
-    `held_out` are kept for judging, or is the row's fold where there are `folds`. `share` of the rows with an answer were
-    read."""
+    `held_out` are kept for judging, or is the row's fold where there are `folds`. `share` of the `known` rows, those with an
+    answer, were read."""
 
     task: Task
     nights: Sequence[Published]
@@ -41,6 +41,7 @@ class Lesson:
     place: "Array"
     share: float
     folds: Folds | None = None
+    known: int = 0
 
     @property
     def rows(self) -> int:
@@ -102,7 +103,7 @@ def read_lesson(night: Night, connection: sa.Connection, nights: Sequence[Publis
     held_out = count_held_out([each.interval for each in known], holdout=pipeline.model.holdout) if known else 0
     return Lesson(
         pipeline.target.task, known, held_out, prepare(raw, columns, load_hook(night.definition)), answers, place, share,
-        folds,
+        folds, sum(counts.values()),
     )  # fmt: skip
 
 
@@ -119,10 +120,10 @@ def read_rows(
     place = folds.expression(night.pipeline) if folds is not None else None
     query, kinds = learning_query(night.pipeline, [each.batch for each in nights], columns, share=share, place=place)
     frame = read_frame(connection, query, kinds)
-    return frame[list(columns)], _answers(frame[ANSWER], night), frame[NIGHT].to_numpy()
+    return frame[list(columns)], known_answers(frame[ANSWER], night), frame[NIGHT].to_numpy()
 
 
-def _answers(column: "pd.Series[Any]", night: Night) -> "Array":
+def known_answers(column: "pd.Series[Any]", night: Night) -> "Array":
     """Booleans, numbers, or classes as text."""
     import numpy as np
 

@@ -45,6 +45,7 @@ from tasks.learning import Lesson, read_lesson
 from tasks.profiles import write_profile
 from tasks.search import Found
 from tasks.trial import pack_twins, search_lesson, try_recipe
+from tasks.whole import ALL, learn_whole, learns_in_parts
 
 CODE = (  # what decides which model comes out
     "train", "trial", "learning", "features", "encoding", "estimators", "folds", "frames", "leaks",
@@ -231,6 +232,7 @@ def _learn(night: Night, ground: Ground, due: Decision) -> StageReport:
         decision, metrics = _decide_promotion(night, trial), trial.to_json()
         found = search_lesson(night, lesson, slice(None), until=until)
         model = fit_model(lesson.features, lesson.answers, pipeline=found.pipeline, settings=night.settings)
+        model = learn_whole(night, lesson, {ALL: model})[ALL]
         card = write_card(
             night, lesson, trial, decision, metrics=metrics, hints=hints, model=model, found=found, threads=count, began=began
         )  # fmt: skip
@@ -274,10 +276,11 @@ def _save(
     profile: dict[str, Any],
 ) -> StageReport:
     artifact = pack(pack_twins(model, trial.twins, lesson.folds))
+    rows = lesson.known if learns_in_parts(model, lesson) else lesson.rows
     with transaction(night.engine) as connection:
         version = save_model(
             connection, night.run, trained_from=lesson.nights[0].interval.start, trained_until=lesson.nights[-1].interval.end,
-            batches=[each.batch for each in lesson.nights], rows=lesson.rows, task=night.pipeline.target.task,
+            batches=[each.batch for each in lesson.nights], rows=rows, task=night.pipeline.target.task,
             fingerprint=_name_of(ground, trial, found), metrics=metrics, params=_params(night, lesson, ground, found), card=card,
             libraries=libraries_here(), trusted_types=artifact.trusted_types, artifact=artifact.data, sha256=artifact.sha256,
             out_of_fold=lesson.folds is not None,
@@ -292,7 +295,7 @@ def _save(
     outcome = "is champion" if decision.yes else "stays challenger"
     return StageReport(
         Stage.TRAIN, StageState.DONE, f"{due.why}; version {version.version} {outcome}: {decision.why}",
-        rows_in=lesson.rows, rows_out=lesson.rows, fingerprint=ground.fingerprint,
+        rows_in=rows, rows_out=rows, fingerprint=ground.fingerprint,
         detail={"version": version.version, "promoted": decision.yes, "why": decision.why, "metrics": metrics},
     )  # fmt: skip
 

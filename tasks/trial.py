@@ -17,6 +17,7 @@ from tasks.metrics import measure_prior, prior_of
 from tasks.models import Loaded, read_model, same_question
 from tasks.predictions import Said, joined, judge
 from tasks.search import Found, find_params
+from tasks.whole import learn_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,12 +55,13 @@ def _ask_twins(night: Night, lesson: Lesson, *, until: float | None) -> "tuple[d
     classes = sorted({str(value) for value in lesson.answers}) if lesson.folds is not None else ()
     twins: dict[int, Any] = {}
     parts, searched = [], {}
-    for number, fit, held in lesson.splits:
+    for number, fit, _ in lesson.splits:
         searched[number] = found = search_lesson(night, lesson, fit, until=until)
-        twin = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=found.pipeline, settings=night.settings)
-        twins[number] = twin
+        twins[number] = fit_model(lesson.features[fit], lesson.answers[fit], pipeline=found.pipeline, settings=night.settings)
+    twins = learn_whole(night, lesson, twins)
+    for number, _, held in lesson.splits:
         if lesson.counted[held].any():
-            said = judge(twin, lesson.features[held], lesson.answers[held], night.pipeline, classes=classes)
+            said = judge(twins[number], lesson.features[held], lesson.answers[held], night.pipeline, classes=classes)
             parts.append((held, said))
     counted, whole = joined(parts, lesson.rows)
     return twins, counted, whole, searched

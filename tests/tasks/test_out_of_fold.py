@@ -314,3 +314,18 @@ def test_a_moment_that_was_planned_is_named_on_the_card_and_learned_from(shift: 
     assert shift.take("2024-01-01", rows=with_moment(shift, member_rows(), filled=True))["train"].state is StageState.DONE
     (line,) = shift.query("SELECT card FROM reading.model")
     assert line.card["later_than_the_prediction"] == {"ended": {"share": 1.0, "filled": 1.0, "comes_with_the_answer": False}}
+
+
+def test_a_table_past_max_rows_is_learned_whole_in_parts_and_no_twin_learns_its_own_fold(shift: Nightshift) -> None:
+    """Noise that a nearest neighbour would remember: figures above chance would be a twin that saw its own rows."""
+    chance = random.Random(5)
+    rows = [{**row, "left_us": chance.choice(["yes", "no"])} for row in member_rows(unknown=0)]
+    shift.rewrite(
+        "model: {params: {max_iter: 30}}",
+        "model: {max_rows: 200, estimator: sklearn.linear_model.SGDClassifier, params: {loss: log_loss, alpha: 0.01}}",
+    )
+    shift.take("2024-01-01", rows=rows)
+    (line,) = shift.query("SELECT rows, metrics, card->'data'->>'sampling' AS sampling FROM reading.model")
+    assert line.rows == 400
+    assert line.sampling.startswith("all 400 rows")
+    assert 0.3 < line.metrics["held_out"]["roc_auc"] < 0.7

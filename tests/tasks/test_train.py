@@ -153,6 +153,26 @@ def test_a_window_past_max_rows_is_sampled_and_the_card_says_so(shift: Nightshif
     assert line.sampling.startswith("50.00% of the rows whose answer is known")
 
 
+def test_an_estimator_that_learns_in_parts_learns_every_row_of_a_window_past_max_rows(
+    shift: Nightshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.whole.CHUNK_ROWS", 50)
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, max_rows: 120")
+    shift.rewrite(
+        "sklearn.ensemble.HistGradientBoostingClassifier, params: {max_iter: 20}",
+        "sklearn.linear_model.SGDClassifier, params: {loss: log_loss}",
+    )
+    said = shift.take_all(*THREE)
+    (line,) = shift.query("SELECT rows, card->'data'->>'sampling' AS sampling, sha256 FROM overnight.model")
+    assert line.rows == 240
+    assert line.sampling.startswith("all 240 rows whose answer is known, in chunks; encoder and figures are of 50.00%")
+    assert said["train"].detail["promoted"], said["train"].reason
+    assert said["score"].rows_out == 120
+    shift.rewrite("min_intervals: 2", "min_intervals: 2, promote: {gain: -1.0}")
+    shift.take("2024-01-03")
+    assert {one.sha256 for one in shift.query("SELECT sha256 FROM overnight.model")} == {line.sha256}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
