@@ -4,7 +4,8 @@ from typing import Any
 
 from tasks.onboarding.target import Goal
 
-_SMALL, _LARGE = 2_000, 20_000
+_SMALL, _MIDDLE, _LARGE = 2_000, 5_000, 20_000
+_SEVERAL = 8  # classes beyond which there is no time for small steps
 _TREES_FOR_CLASSES = 1_500  # each round of boosting grows a tree for each class
 
 
@@ -29,10 +30,12 @@ def _params(goal: Goal) -> dict[str, Any]:
             "min_samples_leaf": max(5, min(20, goal.known // 60)),
         }
     elif goal.known < _LARGE:
-        params = {"max_iter": 150, "learning_rate": 0.08, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+        rounds = 150 if goal.known < _MIDDLE else 220
+        params = {"max_iter": rounds, "learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 20}
     else:
         params = {"max_iter": 200, "learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
     params["l2_regularization"] = 1.0
-    if goal.kind == "classes" and len(goal.classes) > 8:
-        params["max_iter"] = max(25, min(params["max_iter"], _TREES_FOR_CLASSES // len(goal.classes)))
+    if goal.kind == "classes" and len(goal.classes) > _SEVERAL:
+        rounds = max(25, min(100, _TREES_FOR_CLASSES // len(goal.classes)))
+        params |= {"max_iter": rounds, "learning_rate": 0.1, "max_leaf_nodes": 31}
     return params
