@@ -15,15 +15,11 @@ from bookkeeping import Ledger
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import Kept, Pruned, UsageError
-from domain.words import BatchKind, RunState
 from infra.settings import Settings
-from store.batches import count_batch, open_batch, seal_batch
 from store.engine import parse_url, transaction
 from store.pipelines import register
 from store.pruning import prune_batch
-from store.publications import published_batches
 from store.quality import record_quality
-from store.runs import claim, finish_run
 from tasks.maintain import keep_house, sweep
 from tasks.pruning import pin, plan, prune, unpin
 from tasks.rejects import list_rejects
@@ -314,33 +310,12 @@ def test_the_house_is_kept(
     assert keep_house(settings, at=NOW, who="maintain") == "nothing is older than its limit"
 
 
-def cast_shadow(ledger: Ledger, day: str, *, model: int) -> int:
-    """What a challenger said of the rows that readers see, unseen."""
-    with claim(ledger.writer, "shops", ledger.night(day), trigger="test", holder={"pid": 1}) as run:
-        with transaction(ledger.writer) as connection:
-            landed = published_batches(
-                connection, "shops", BatchKind.INPUT, start=run.interval.start, end=run.interval.end
-            )[0]  # fmt: skip
-            batch = open_batch(
-                connection, run, BatchKind.SHADOW, columns=("shop",), fingerprint="f", input_batch=landed.batch, model=model
-            )
-            connection.execute(
-                sa.text(f"INSERT INTO {batch.schema}.{batch.table} (shop, prediction, probability, model_version, hindsight)"
-                        " SELECT shop, true, 0.5, 1, false FROM overnight_shops.landed WHERE batch_id = :landed"),
-                {"landed": landed.batch},
-            )  # fmt: skip
-            count_batch(connection, batch.id, rows=landed.rows)
-            seal_batch(connection, batch.id, run=run.id)
-        finish_run(ledger.writer, run.id, state=RunState.SKIPPED, reason="only a shadow")
-    return batch.id
-
-
 def test_a_shadow_goes_when_its_answers_can_no_longer_come_and_the_rows_it_was_made_from_after_it(
     keeping: Definition, settings: Settings, ledger: Ledger, age: Callable[[int], None], owner: sa.Engine
 ) -> None:
     model = ledger.train("2024-01-03", promote=False)
     landed = ledger.publish("2024-01-03")
-    shadow = cast_shadow(ledger, "2024-01-03", model=model)
+    shadow = ledger.cast_shadow("2024-01-03", model=model)
     age(20)
     rewrite(keeping, settings, owner, "min_intervals: 2", "min_intervals: 2, window: 4000 days")
     assert {one.batch: one.kept for one in plan(keeping, settings, at=NOW).staying}[shadow] == "its answers may still come"

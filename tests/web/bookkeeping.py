@@ -18,7 +18,7 @@ from store.batches import count_batch, load_batch, open_batch, record_verdict, s
 from store.drift import Drift, record_drift
 from store.engine import transaction
 from store.models import move_alias, save_model
-from store.publications import publish
+from store.publications import publish, published_batches
 from store.quality import record_quality
 from store.runs import Run, begin_stage, claim, finish_run, finish_stage, point_run
 from tasks.diff import diff_night
@@ -119,6 +119,24 @@ class Ledger:
                     )  # fmt: skip
             finish_run(self.writer, run.id, state=RunState.SKIPPED, reason="only to train")
         return made.id
+
+    def cast_shadow(self, day: str, *, model: int) -> int:
+        """What a challenger said of the rows that readers see, unseen."""
+        with claim(self.writer, self.name, self.night(day), trigger="test", holder={"pid": 1}) as run:
+            with transaction(self.writer) as connection:
+                start, end = run.interval.start, run.interval.end
+                (landed,) = published_batches(connection, self.name, BatchKind.INPUT, start=start, end=end)
+                batch = open_batch(
+                    connection, run, BatchKind.SHADOW, columns=["shop"], fingerprint="s", input_batch=landed.batch, model=model
+                )
+                connection.execute(
+                    sa.text(f"INSERT INTO {batch.schema}.{batch.table} (shop, prediction, probability, model_version)"
+                            f" SELECT shop, true, 0.5, 1 FROM {batch.schema}.landed_{landed.batch}")
+                )  # fmt: skip
+                count_batch(connection, batch.id, rows=landed.rows)
+                seal_batch(connection, batch.id, run=run.id)
+            finish_run(self.writer, run.id, state=RunState.SKIPPED, reason="only a shadow")
+        return batch.id
 
     def judge_quality(self, day: str, *, batch: int, model: int, value: float, dummy: float = 0.5) -> None:
         night = self.night(day)
