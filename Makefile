@@ -40,10 +40,10 @@ SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 test: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
-test-slow: setup
+test-slow: setup  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m "slow and not docker" $(SIDE_BY_SIDE)
 
-test-docker: setup
+test-docker: setup  ## the tests in containers
 	@$(BIN)/python -m pytest -m docker
 
 test-all: test test-slow test-docker  ## every test, the slow ones too
