@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables are wide)
 """Customers, patients, borrowers and those who answer a survey."""
 
 from pathlib import Path

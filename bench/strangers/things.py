@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables are wide)
 """Homes, trips, wares, machines and the weather."""
 
 import zipfile

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -68,18 +67,18 @@ def _look(trial: Trial, name: str, brought: Brought, settings: Settings) -> None
 
     with TestClient(create_app(settings, live=False), raise_server_exceptions=False) as client:
         night = client.get(f"/api/v1/p/{name}/rows?limit=5").json().get("night")
-        pages = [f"/p/{name}", f"/p/{name}/{night}", f"/p/{name}/rows", f"/p/{name}/{night}/verdict", f"/p/{name}/models/1",
-                 f"/p/{name}/scoreboard", f"/api/v1/p/{name}", f"/api/v1/p/{name}/{night}", f"/api/v1/p/{name}/models/1"]  # fmt: skip
+        pages = [f"/p/{name}", f"/p/{name}/{night}", f"/p/{name}/rows", f"/p/{name}/{night}/verdict",
+                 f"/p/{name}/models/1", f"/p/{name}/scoreboard", f"/api/v1/p/{name}", f"/api/v1/p/{name}/{night}",
+                 f"/api/v1/p/{name}/models/1"]  # fmt: skip
         for page in pages:
             answer = client.get(page)
             trial.wrong += [f"{page} answered {answer.status_code}"] if answer.status_code != 200 else []
         lines = client.get(f"/api/v1/p/{name}/rows.csv")
         trial.wrong += [f"rows.csv answered {lines.status_code}"] if lines.status_code != 200 else []
-        card = client.get(f"/p/{name}/models/1").text
-    _judge(trial, list(csv.DictReader(io.StringIO(lines.text))), brought, card)
+    _judge(trial, list(csv.DictReader(io.StringIO(lines.text))), brought)
 
 
-def _judge(trial: Trial, rows: list[dict[str, str]], brought: Brought, card: str) -> None:
+def _judge(trial: Trial, rows: list[dict[str, str]], brought: Brought) -> None:
     predicted = [row for row in rows if row["prediction"] != ""]
     if len(predicted) < 0.99 * brought.rows:
         trial.wrong.append(f"{len(predicted):,} predictions for {brought.rows:,} rows")

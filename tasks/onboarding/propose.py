@@ -110,7 +110,9 @@ def _leaks(table: Table, goal: Goal, key: Key) -> list[Leak]:
     ]
     found = find_leaks(columns, goal)
     out = {leak.column for leak in found if leak.out}
-    pairs = {leak.column: leak for leak in find_pairs(columns, goal) if leak.column not in out}
+    exact = {leak.column for leak in found if leak.worth >= 0.999}  # with any other column they tell all, and it tells nothing
+    pairs = {leak.column: leak for leak in find_pairs([one for one in columns if one.name not in exact], goal)}
+    pairs = {name: leak for name, leak in pairs.items() if name not in out}
     left = [column for column in columns if column.name not in out | pairs.keys() and column.different > 1]
     return [leak for leak in found if leak.column not in pairs] + list(pairs.values()) if left else found
 
