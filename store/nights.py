@@ -59,7 +59,7 @@ def unfinished_retakes(connection: sa.Connection, pipeline: str, *, start: datet
 
 
 _SCHEDULED = sa.text("""
-SELECT pipeline, interval_start FROM overnight.run WHERE state = 'running' 
+SELECT pipeline, interval_start FROM overnight.run WHERE state = 'running'
     AND trigger IN ('schedule', 'catch-up', 'late rows') LIMIT 1
 """)
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("domain", "deployments", "store", "infra", "tasks", "flows", "web", "cli")
 GENERATED = {"requirements.lock", "infra/docker/requirements.lock", "prefect.yaml", "deployments/pipeline.schema.json",
              "deployments/expectations.schema.json", "docs/reference/commands.md", "docs/reference/ledger.md"}  # fmt: skip
-ONE_PIECE = re.compile(r"\.svg$|^examples/.*\.(csv|schema\.json)$|^store/migrations/versions/.*\.sql$")  # drawings, and steps that run once and whole
+# Drawings, data, and steps that run once and whole.
+ONE_PIECE = re.compile(r"\.svg$|^examples/.*\.(csv|schema\.json)$|^store/migrations/versions/.*\.sql$")
 LONGEST = 350
 # Each of these has one door: the only place that may import it.
 DOORS = {
