@@ -13,7 +13,7 @@ from cli.show import out, print_json, print_table, say, styled
 from domain.errors import UsageError
 from domain.interval import Calendar, Interval
 from domain.pipeline import Pipeline
-from domain.trust import Freshness, judge_freshness
+from domain.trust import Freshness, grade_hindsight, judge_freshness, tell_hindsight
 from infra.postgres import database_url, ensure_database
 from infra.settings import load_settings
 from store import listing
@@ -129,6 +129,9 @@ def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows
         "title": line["title"],
         "nights_published": line["nights_published"],
         "newest_published": named(line["newest_start"]),
+        "hindsight_rows": line["newest_hindsight_rows"] or 0,
+        "hindsight": grade_hindsight(line["newest_hindsight_rows"] or 0, line["newest_rows"] or 0),
+        "rows": line["newest_rows"] or 0,
         "fresh": fresh.fresh,
         "late_since": fresh.late_since.isoformat() if fresh.late_since else None,
         "due": label(fresh.due) if fresh.due else None,
@@ -148,6 +151,8 @@ def _print_standing(standing: dict[str, Any]) -> None:
     out.print(f"[bold]{standing['pipeline']}[/]  {styled(fresh)}  {standing['title']}")
     newest = standing["newest_published"] or "none yet"
     out.print(f"  newest published  {newest} ({standing['nights_published']} nights in all)")
+    if standing["hindsight_rows"]:
+        out.print(f"  in hindsight      {tell_hindsight(standing['hindsight_rows'], standing['rows'])}")
     if standing["late_since"]:
         since = datetime.fromisoformat(standing["late_since"])
         out.print(f"  late since        {since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due")

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from domain.interval import Calendar, Interval
+
+Hindsight = Literal["none", "some", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class TrustLine:
     late_since: datetime | None
     verdict: str | None
     reason: str
+    rows: int = 0
+    hindsight_rows: int = 0
+
+    @property
+    def hindsight(self) -> Hindsight:
+        return grade_hindsight(self.hindsight_rows, self.rows)
 
     def to_json(self) -> dict[str, Any]:
         interval = self.interval and {"start": self.interval.start.isoformat(), "end": self.interval.end.isoformat()}
@@ -42,7 +50,23 @@ class TrustLine:
             "late_since": _iso(self.late_since),
             "verdict": self.verdict,
             "reason": self.reason,
+            "hindsight": self.hindsight,
+            "hindsight_rows": self.hindsight_rows,
         }
+
+
+def grade_hindsight(marked: int, rows: int) -> Hindsight:
+    """Of how many predictions the model had seen past the night: of none, unless asked for by name or marked row by row."""
+    return "none" if not marked else "all" if marked >= rows else "some"
+
+
+def tell_hindsight(marked: int, rows: int) -> str:
+    """How much of a night was predicted in hindsight; empty for none. Holds no comma, which would cut a header."""
+    if not marked:
+        return ""
+    if marked >= rows:
+        return "every prediction of this night was made by a model that saw past it"
+    return f"{marked} of {rows} rows were predicted by a model that saw past this night"
 
 
 def _iso(moment: datetime | None) -> str | None:

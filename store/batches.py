@@ -19,7 +19,8 @@ _TABLES = {BatchKind.INPUT: ("landed", "rejected"), BatchKind.PREDICTION: ("pred
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One line of the ledger. `rows` landed or were predicted, `rejected` were set aside; read = rows + rejected."""
+    """One line of the ledger. `rows` landed or were predicted, `rejected` were set aside; read = rows + rejected.
+    `hindsight_rows` are the predictions that a model made which had seen past them, counted by sealing."""
 
     id: int
     pipeline: str
@@ -34,6 +35,7 @@ class Batch:
     input_batch: int | None
     model: int | None
     hindsight: bool
+    hindsight_rows: int = 0
 
     @property
     def table(self) -> str:
@@ -105,7 +107,7 @@ def _batch(line: Any) -> Batch:
     return Batch(
         line.id, line.pipeline, BatchKind(line.kind), Interval(line.interval_start, line.interval_end),
         BatchState(line.state), line.rows, line.rejected, tuple(line.columns), line.content_hash, line.fingerprint,
-        line.input_batch, line.model, line.hindsight,
+        line.input_batch, line.model, line.hindsight, line.hindsight_rows,
     )  # fmt: skip
 
 

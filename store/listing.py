@@ -12,9 +12,12 @@ _PIPELINES = """
 SELECT p.name, p.title, p.definition,
     (SELECT max(interval_start) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS newest_start,
     (SELECT count(*) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS nights_published,
+    s.rows AS newest_rows, s.hindsight_rows AS newest_hindsight_rows,
     n.interval_start AS night_start, n.state, n.reason
 FROM reading.pipeline p
     LEFT JOIN LATERAL (SELECT * FROM reading.night n WHERE n.pipeline = p.name ORDER BY interval_start DESC LIMIT 1) n ON true
+    LEFT JOIN LATERAL (SELECT rows, hindsight_rows FROM reading.published s WHERE s.pipeline = p.name AND s.kind = 'prediction'
+        ORDER BY interval_start DESC LIMIT 1) s ON true
 WHERE CAST(:pipeline AS text) IS NULL OR p.name = :pipeline ORDER BY p.name
 """
 
@@ -37,7 +40,7 @@ SELECT * FROM (
 _BATCHES = """
 SELECT * FROM (
     SELECT b.id AS batch, b.kind, b.pipeline, b.interval_start, b.interval_end, b.state, b.rows, b.rejected, b.content_hash,
-        b.input_batch, m.version AS model, b.hindsight, b.run, b.sealed_at,
+        b.input_batch, m.version AS model, b.hindsight, b.hindsight_rows, b.run, b.sealed_at,
         EXISTS (SELECT FROM reading.published x WHERE x.batch = b.id) AS published,
         (SELECT at FROM reading.pruning d WHERE d.batch = b.id AND d.part = 'rows') AS pruned,
         (SELECT outcome FROM reading.verdict v WHERE v.batch = coalesce(b.input_batch, b.id)

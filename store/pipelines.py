@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import DefinitionError
 from domain.pipeline import Pipeline
+from domain.withheld import withhold_definition
 from domain.words import Task
 from store import schema
 from store.engine import driver_cursor, transaction
@@ -49,7 +50,7 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
     `owner` acts as overnight_owner. Columns are only ever added: raises DefinitionError when a column that batches
     already hold has another type now.
     """
-    definition = pipeline.model_dump(mode="json", by_alias=True)
+    definition = withhold_definition(pipeline.model_dump(mode="json", by_alias=True))
     definition["interval"]["timezone"] = str(pipeline.interval.timezone)
     values = {
         "name": pipeline.name,

@@ -67,7 +67,7 @@ batch = Table(
     _column("rejected", BigInteger), _column("columns", ARRAY(Text)), _column("content_hash"), _column("fingerprint"),
     _column("contract_hash"), _column("source", JSONB), _column("code"), _column("image"), _column("input_batch", BigInteger),
     _column("model", BigInteger), _column("hindsight", Boolean), _column("run", BigInteger), _moment("created_at"),
-    _moment("sealed_at"),
+    _moment("sealed_at"), _column("hindsight_rows", BigInteger),
 )  # fmt: skip
 verdict = Table(
     "verdict", metadata, _id(), _column("batch", BigInteger), _column("run", BigInteger), _column("outcome"),

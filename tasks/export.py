@@ -155,5 +155,5 @@ def _trust(pipeline: Pipeline, seen: Published, named: Interval | None, *, at: d
         fresh = judge_freshness(calendar=pipeline.calendar, deadline=deadline, newest_published=seen.interval, now=at)
     return TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, fresh.fresh, fresh.late_since,
-        seen.verdict, seen.verdict_reason or "",
+        seen.verdict, seen.verdict_reason or "", rows=seen.rows, hindsight_rows=seen.hindsight_rows,
     )  # fmt: skip

@@ -119,6 +119,7 @@ def describe(definition: Definition, news: News, settings: Settings) -> dict[str
         "previous_batch": news.previous,
         "model_version": report["model"],
         "hindsight": batch.hindsight if batch else False,
+        "hindsight_rows": batch.hindsight_rows if batch else 0,
         "rows": report["rows"],
         "verdict": str(verdict[0]) if verdict else None,
         "reason": report["reason"],

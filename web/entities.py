@@ -99,7 +99,7 @@ def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | 
     why = f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
     line = TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness is None, freshness,
-        seen.verdict, why,
+        seen.verdict, why, rows=seen.rows, hindsight_rows=seen.hindsight_rows,
     )  # fmt: skip
     return seen, line
 

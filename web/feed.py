@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
+from domain.trust import tell_hindsight
 from store.reads.connection import Connection
 from store.reads.feed import news_of
 from store.reads.pipelines import living_runs
@@ -84,7 +85,9 @@ def _sentence(news: dict[str, Any]) -> str:
     if news["rows"] is not None:
         about.append(f"{news['rows']:,} rows")
     if news["model_version"] is not None:
-        about.append(f"model version {news['model_version']}" + (" in hindsight" if news["hindsight"] else ""))
+        about.append(f"model version {news['model_version']}")
+    if news["hindsight_rows"]:
+        about.append(tell_hindsight(news["hindsight_rows"], news["rows"]))
     if news["verdict"] is not None:
         about.append(f"verdict: {news['verdict']}")
     return f"{', '.join(about)}. {news['reason']}"

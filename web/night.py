@@ -118,7 +118,7 @@ def shown_columns(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a page shows unless others are asked for: the key, what was said, and the first features."""
     features = [name for name in pipeline.features.columns if name not in pipeline.key]
     when = [pipeline.time_column] if pipeline.time_column else []
-    said = ("prediction", "lower", "upper", "model_version") if pipeline.model.coverage else OWN[:3]
+    said = ("prediction", "lower", "upper", "model_version", "hindsight") if pipeline.model.coverage else OWN
     return tuple(dict.fromkeys([*pipeline.key, *said, *when, *features[:FEATURES_SHOWN], pipeline.target.column]))
 
 

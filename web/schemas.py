@@ -1,7 +1,7 @@
 """What the API answers. The pages are drawn from the same values, so that the two cannot disagree."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,12 @@ class Trust(_Answer):
     late_since: datetime | None = Field(description="the deadline that passed unmet")
     verdict: str | None = Field(description="what validation said of the rows behind the numbers")
     reason: str = Field(description="one sentence: why it is so, and what readers see meanwhile")
+    hindsight: Literal["none", "some", "all"] = Field(
+        description="how many predictions were made by a model that saw past the night"
+    )
+    hindsight_rows: int = Field(
+        description="how many rows of the batch those are; each carries its own mark in the column hindsight"
+    )
 
 
 class Figure(_Answer):

@@ -1,6 +1,5 @@
 """Where a night's rows come from, and the contract that they are held to."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from domain.spec.values import Days, Share, Strict, Zone
+from domain.withheld import find_secrets, is_open_header, refusal
 
 
 class IntervalSpec(Strict):
@@ -70,8 +70,10 @@ class Source(Strict):
         for name in needed:
             if not getattr(self, name):
                 raise ValueError(f"kind {self.kind} needs {name}")
-        if re.search(r"://[^/@:]+:(?!\$\{)[^/@]+@", self.url + " " + self.path):
-            raise ValueError("a password does not belong in a file; write ${NAME} and set NAME in the environment")
+        open_ = [one.name for text in (self.url, self.path) for one in find_secrets(text)]
+        open_ += [name for name, value in self.headers.items() if is_open_header(name, value)]
+        if open_:
+            raise ValueError(refusal(open_[0]))
         if not (self.delimiter + (self.quote or "")).isascii() or self.delimiter in ("\n", "\r", self.quote):
             raise ValueError("delimiter and quote are two different characters of ASCII, and no line ends")
         if self.thousands == self.decimal:

@@ -5,6 +5,7 @@ import re
 from pydantic import Field, model_validator
 
 from domain.spec.values import Strict
+from domain.withheld import find_hook_secrets, refusal
 
 
 class Tell(Strict):
@@ -17,8 +18,8 @@ class Tell(Strict):
     def _is_safe(self) -> "Tell":
         if self.webhook and not re.match(r"https?://|\$\{\w+\}", self.webhook):
             raise ValueError("webhook is an address such as https://example.org/hook")
-        if re.search(r"://[^/@:]+:(?!\$\{)[^/@]+@", self.webhook):
-            raise ValueError("a password does not belong in a file; write ${NAME} and set NAME in the environment")
+        if found := find_hook_secrets(self.webhook):
+            raise ValueError(refusal(found[0].name))
         if self.secret and not re.fullmatch(r"\$\{\w+\}", self.secret):
             raise ValueError("a secret does not belong in a file; write ${NAME} and set NAME in the environment")
         if self.secret and not self.webhook:

@@ -22,7 +22,7 @@ WITH moved AS (
     SELECT id, 'held' AS event, ended_at, coalesce(prediction_batch, input_batch), CAST(NULL AS bigint)
     FROM reading.run WHERE pipeline = %(pipeline)s AND state = 'held' ORDER BY id DESC LIMIT %(limit)s
 )
-SELECT n.*, r.interval_start, r.interval_end, r.reason, b.rows, b.hindsight, m.version AS model_version,
+SELECT n.*, r.interval_start, r.interval_end, r.reason, b.rows, b.hindsight_rows, m.version AS model_version,
     (SELECT outcome FROM reading.verdict v WHERE v.batch = coalesce(b.input_batch, b.id) ORDER BY v.id DESC LIMIT 1) AS verdict
 FROM (SELECT * FROM moved UNION ALL SELECT * FROM held) n
     JOIN reading.run r ON r.id = n.run

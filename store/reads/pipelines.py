@@ -32,6 +32,7 @@ class Published:
     rows: int
     rejected: int
     hindsight: bool
+    hindsight_rows: int
     input_batch: int | None
     model_version: int | None
     verdict: str | None
@@ -242,7 +243,8 @@ def published_as_of(connection: Connection, name: str, *, moment: datetime, star
 
 _AS_OF = sql.SQL("""
 SELECT u.interval_start, u.interval_end, u.kind, u.batch, u.id AS publication, u.at AS published_at, u.who, u.why, b.rows,
-    b.rejected, b.hindsight, b.input_batch, m.version AS model_version, v.outcome AS verdict, v.reason AS verdict_reason
+    b.rejected, b.hindsight, b.hindsight_rows, b.input_batch, m.version AS model_version, v.outcome AS verdict,
+    v.reason AS verdict_reason
 FROM (SELECT * FROM reading.publication WHERE pipeline = %(name)s AND kind = 'prediction' AND at <= %(moment)s
         AND (%(start)s::timestamptz IS NULL OR interval_start = %(start)s)
         ORDER BY interval_start DESC, id DESC LIMIT 1) u

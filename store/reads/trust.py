@@ -152,7 +152,7 @@ def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshn
         return TrustLine(pipeline.name, None, None, None, None, freshness.fresh, freshness.late_since, None, reason)
     return TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness.fresh,
-        freshness.late_since, seen.verdict, reason,
+        freshness.late_since, seen.verdict, reason, rows=seen.rows, hindsight_rows=seen.hindsight_rows,
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from domain.interval import Interval
 
 _SECRET = re.compile(r"\$\{(\w+)\}")
 _SERVER = "{postgres}"
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\d+/)\S+@")  # to the last @, for a password may hold one
+_USER = re.compile(r"(https?://)[^:/@\s]+@")
 _QUERY = re.compile(r"\?[^ ]*")
 
 
@@ -70,4 +71,4 @@ def with_secrets(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """An address as it may be shown: no password, no query."""
-    return _QUERY.sub("", _PASSWORD.sub(r"\1***@", text))
+    return _QUERY.sub("", _USER.sub(r"\1***@", _PASSWORD.sub(r"\1***@", text)))

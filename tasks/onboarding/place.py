@@ -1,5 +1,6 @@
 """Understands what `--from` names: a file, several, an address, a database; and how a night will find it again."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import SourceError, UsageError
+from domain.withheld import find_secrets
 from tasks.ingest.place import with_secrets, without_secrets
 
 Kind = Literal["csv", "parquet", "jsonl", "sql"]
 _MAGIC = "*?["
 _DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb", "snowflake", "trino")
 _DATE = re.compile(r"(?<!\d)(\d{4})([-_.]?)(\d{2})\2(\d{2})(?!\d)")
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)([^@\s$][^@\s]*)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,12 @@ class Place:
     files: int = 1
     url: str = ""
     query: str = ""
-    secret: str = ""
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def secret(self) -> str:
+        """The variables that hold what is secret in the address, as a sentence names them."""
+        return " and ".join(self.secrets)
 
     @property
     def look_query(self) -> str:
@@ -57,7 +63,8 @@ def find_place(said: str, *, name: str, data: Path, table: str | None = None, qu
     if table or query:
         raise UsageError("--table and --query are for databases", hint="--from postgresql://user@host/name --table orders")
     if scheme and scheme != "file":
-        return Place(_kind_by_name(said), without_secrets(said), _with_braces(said))
+        shown, secrets = _without_values(said, name=name)
+        return Place(_kind_by_name(said), without_secrets(said), _with_braces(shown), secrets=secrets)
     return _files(said.removeprefix("file://"), name=name, data=data)
 
 
@@ -135,22 +142,27 @@ def _kind_by_name(name: str) -> Kind:
     return "jsonl" if words.endswith((".jsonl", ".ndjson", ".json")) else "csv"
 
 
-def _database(said: str, *, name: str, table: str | None, query: str | None) -> Place:
-    """The password, if one was typed, is replaced by a variable of the environment, and is in no file."""
-    url, _, fragment = said.partition("#")
-    secret = ""
-    match = _PASSWORD.search(url)
-    shown = url
-    if match:
-        secret = f"{name.upper()}_PASSWORD"
-        shown = url[: match.start(2)] + f"${{{secret}}}" + url[match.end(2) :]
-        import os
+def _without_values(said: str, *, name: str) -> tuple[str, tuple[str, ...]]:
+    """The address with each secret that was typed replaced by a variable of the environment, and the variables: no file holds
+    a value. They are set here, so that the source can be looked at."""
+    shown, variables = said, []
+    for one in reversed(find_secrets(said)):
+        variable = f"{name}_{re.sub(r'[^A-Za-z0-9]+', '_', one.name).strip('_')}".upper()
+        while variable in variables:
+            variable += "_"
+        os.environ.setdefault(variable, said[one.start : one.end])
+        shown = f"{shown[: one.start]}${{{variable}}}{shown[one.end :]}"
+        variables.append(variable)
+    return shown, tuple(reversed(variables))
 
-        os.environ.setdefault(secret, match[2])
+
+def _database(said: str, *, name: str, table: str | None, query: str | None) -> Place:
+    known = _without_values(said, name=name)
+    (url, _, fragment), secrets = known[0].partition("#"), known[1]
     asked = query or (f"SELECT * FROM {_quoted(table or fragment)}" if table or fragment else None)
     if asked is None:
-        asked = f"SELECT * FROM {_quoted(_only_table(shown))}"
-    return Place("sql", without_secrets(said), url=shown, query=asked.strip().rstrip(";"), secret=secret)
+        asked = f"SELECT * FROM {_quoted(_only_table(url))}"
+    return Place("sql", without_secrets(said), url=url, query=asked.strip().rstrip(";"), secrets=secrets)
 
 
 def _quoted(table: str) -> str:

@@ -238,9 +238,10 @@ def test_a_door_that_stays_shut_is_a_sentence(night: Shops, pages: str) -> None:
 
 
 def test_a_csv_behind_an_address_is_downloaded_once_and_a_missing_one_is_a_sentence(
-    night: Shops, wanted: list[Any], write_day: WriteDay
+    night: Shops, wanted: list[Any], write_day: WriteDay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = night.folder
+    monkeypatch.setenv("SHOP_TOKEN", "geheim")
 
     class Files(SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
@@ -251,7 +252,7 @@ def test_a_csv_behind_an_address_is_downloaded_once_and_a_missing_one_is_a_sente
 
     server = HTTPServer(("127.0.0.1", 0), Files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    night.source(f'{{kind: csv, path: "http://127.0.0.1:{server.server_port}/{{start:%Y-%m-%d}}.csv?token=geheim"}}')
+    night.source(f'{{kind: csv, path: "http://127.0.0.1:{server.server_port}/{{start:%Y-%m-%d}}.csv?token=${{SHOP_TOKEN}}"}}')
     assert night.landed(night.ingest(), COLUMNS) == wanted
     (folder / f"{DAY}.csv").unlink()
     with pytest.raises(SourceError, match="answers with HTTP 404") as refused:

@@ -158,6 +158,7 @@ def test_page_and_api_and_header_say_the_same_trust_line(published: Ledger, clie
     trust = answer.json()["trust"]
     assert set(trust[0] if path == "/" else trust) == {
         "pipeline", "interval", "batch", "model_version", "published_at", "fresh", "late_since", "verdict", "reason",
+        "hindsight", "hindsight_rows",
     }  # fmt: skip
 
 
