@@ -179,7 +179,7 @@ def _about_table(proposal: Proposal) -> list[str]:
     if proposal.line_key and proposal.place.kind == "sql":
         found.append("a query promises no order, so a line is no lasting name: add ORDER BY to source.query, or name a --key")
     if proposal.place.secret:
-        found.append(f"the password is in no file: set {proposal.place.secret} in the environment of every run")
+        found.append(f"what is secret in the address is in no file: set {proposal.place.secret} in the environment of every run")
     found += [
         f"{column.spelled}: {note}"
         for column in table.columns
