@@ -28,6 +28,7 @@ class ModelVersion:
     sha256: str
     params: Mapping[str, Any]
     out_of_fold: bool = False
+    batches: Sequence[int] = ()
 
     @property
     def may_score_from(self) -> datetime:

@@ -1,12 +1,13 @@
 """Which model may speak of which row, in a table whose rows are known and asked again every night.
 
-A row whose answer is known belongs to one fold, told by its key or by its time alone, so it belongs to the same one in
-every night; the model of that fold has learned from no row of it. Rows that no key names are told apart by what they hold.
+A row whose answer was learned belongs to one fold, told by its key or by its time in the table that was learned from, so it
+belongs to the same one in every night; the model of that fold has learned from no row of it. Rows that no key names are told
+apart by what they hold.
 Why: docs/decisions/0008-out-of-fold.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from domain.pipeline import Pipeline
 from store.batches import Batch
 from store.engine import driver_cursor
 from store.pipelines import POSTGRES_TYPES, inner_schema
-from tasks.frames import answer_expression
+from tasks.frames import NOTHING, answer_expression
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 COUNT = 5
-STRANGE = -2  # the place of a row with an answer that may be the changed form of one that was learned from: no twin is free of it
-UNKNOWN = -1  # the place of a row whose answer nobody knows: every model may speak of it, so the one that knows most does
+STRANGE = -2  # the place of a row that may be the changed form of one that was learned from: no twin is free of it
+UNKNOWN = -1  # the place of a row whose answer nobody knows or knew: every model may speak of it, so the one that knows most does
 CUTS = (0.25, 0.40, 0.55, 0.70, 0.85)  # of the rows in order of time: the first quarter is only learned from
 ENOUGH_GROUPS = 50
 
@@ -35,7 +36,7 @@ class Folds:
     """By `key`: five folds by the hash of `columns`, each spoken of by a model of the other four. By `time`: blocks between
     `cuts`, each spoken of by a model of all blocks before it; the first has none before it, so a model of the later ones
     speaks, its rows are marked as hindsight, and no figure counts them. By `content`: as by key, where a row's line is all that
-    names it; the table `learned` tells which rows are the ones that were learned from, and all others are marked as well."""
+    names it; rows that were not in the table learned from are marked as well. `learned` is the batch of that table."""
 
     by: Literal["key", "time", "content"]
     columns: tuple[str, ...]
@@ -60,36 +61,57 @@ class Folds:
 
         return np.greater_equal(place, 1 if self.by == "time" else 0)
 
-    def expression(self, pipeline: Pipeline) -> sql.Composable:
-        """Each row's fold in SQL, `UNKNOWN` where its answer is."""
-        return sql.SQL("CASE WHEN {answer} IS NULL THEN {unknown} ELSE {fold} END").format(
-            answer=answer_expression(pipeline), unknown=sql.Literal(UNKNOWN), fold=self._of_known(pipeline)
+    def tell(self, pipeline: Pipeline, batch: int) -> dict[str, sql.Composable]:
+        """Each row's `place` in SQL for the rows `t` of a batch, and what is joined `beside` them for it.
+
+        A row that was learned from stays in the fold that it was in then, with an answer tonight or without: no model that
+        learned from it may speak of it. `UNKNOWN` are those without an answer in both tables.
+        """
+        own = self._own(pipeline)
+        asked = sql.SQL("CASE WHEN {} IS NULL THEN {} ELSE {} END").format(answer_expression(pipeline), sql.Literal(UNKNOWN), own)
+        if batch == self.learned:
+            return {"place": asked, "beside": NOTHING}
+        landed, learned = sql.Identifier(inner_schema(pipeline.name), "landed"), sql.Literal(self.learned)
+        known = {"answer": answer_expression(pipeline), "landed": landed, "learned": learned, "own": own}
+        place = sql.SQL(_PLACE).format(
+            landed=landed, learned=learned, pruned=own if self.by == "key" else sql.Literal(STRANGE),
+            lost=sql.SQL("l.name IS NULL") if self._is_blurred(pipeline) else sql.SQL("false"), strange=sql.Literal(STRANGE),
+            unlearned=asked, then=sql.SQL("least(l.place, {})").format(own) if self.by == "time" else sql.SQL("l.place"),
+        )  # fmt: skip
+        return {"place": place, "beside": sql.SQL(_BESIDE).format(name=self._name(pipeline), **known)}
+
+    def _own(self, pipeline: Pipeline) -> sql.Composable:
+        """The fold that tonight's row would be in."""
+        if self.by != "time":
+            return sql.SQL("(({} & 1048575) % {})::int").format(hash_of("t", self.columns), sql.Literal(COUNT))
+        (name,) = self.columns
+        kind = sql.SQL(POSTGRES_TYPES[pipeline.columns[name].type])
+        return sql.SQL("coalesce(width_bucket(t.{}, {}::{}[]), 0)").format(
+            sql.Identifier(name), sql.Literal(list(self.cuts)), kind
         )
 
-    def _of_known(self, pipeline: Pipeline) -> sql.Composable:
-        if self.by == "time":
-            (name,) = self.columns
-            kind = sql.SQL(POSTGRES_TYPES[pipeline.columns[name].type])
-            return sql.SQL("coalesce(width_bucket(t.{}, {}::{}[]), 0)").format(
-                sql.Identifier(name), sql.Literal(list(self.cuts)), kind
-            )
-        fold = sql.SQL("(({} & 1048575) % {})::int").format(hash_of("t", self.columns), sql.Literal(COUNT))
-        if self.by == "key":
-            return fold
-        return sql.SQL("CASE WHEN {} IN (SELECT {} FROM {} l WHERE l.batch_id = {}) THEN {} ELSE {} END").format(
-            hash_of("t", self.columns), hash_of("l", self.columns), sql.Identifier(inner_schema(pipeline.name), "landed"),
-            sql.Literal(self.learned), fold, sql.Literal(STRANGE),
-        )  # fmt: skip
+    def _name(self, pipeline: Pipeline) -> sql.Composable:
+        """What a row `t` is found by in the table that was learned from: its key; where that shifts, the columns that decide its
+        fold, or all that it holds."""
+        if not is_shifting(pipeline):
+            keys = sql.SQL(", ").join(sql.Identifier("t", name) for name in pipeline.key)
+            return sql.SQL("hash_record_extended(ROW({}), 11)").format(keys)
+        return hash_of("t", self.columns if self.by == "key" else content_columns(pipeline))
+
+    def _is_blurred(self, pipeline: Pipeline) -> bool:
+        """Whether a row that is not found may be the changed form of one that was learned from."""
+        return self.by != "key" and is_shifting(pipeline)
+
+    def of(self, batches: Sequence[int]) -> "Folds":
+        """The folds of a model that learned from these batches."""
+        return replace(self, learned=batches[0])
 
     def to_json(self) -> dict[str, Any]:
-        learned = {"learned": self.learned} if self.by == "content" else {}
-        return {"by": self.by, "columns": list(self.columns), "cuts": list(self.cuts), **learned}
+        return {"by": self.by, "columns": list(self.columns), "cuts": list(self.cuts)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any] | None) -> "Folds | None":
-        if not document:
-            return None
-        return cls(document["by"], tuple(document["columns"]), tuple(document["cuts"]), document.get("learned"))
+        return cls(document["by"], tuple(document["columns"]), tuple(document["cuts"])) if document else None
 
     def told(self) -> str:
         """For the card."""
@@ -111,10 +133,10 @@ def choose_folds(connection: sa.Connection, pipeline: Pipeline, batch: Batch) ->
     time = pipeline.time_column
     cuts = _cuts(connection, pipeline, batch, time) if time else ()
     if time and cuts:
-        return Folds("time", (time,), cuts)
+        return Folds("time", (time,), cuts, learned=batch.id)
     group = _group(connection, pipeline, batch)
     if not any(_shifts(pipeline, name) for name in group):
-        return Folds("key", group)
+        return Folds("key", group, learned=batch.id)
     return Folds("content", content_columns(pipeline), learned=batch.id)
 
 
@@ -137,6 +159,16 @@ def _shifts(pipeline: Pipeline, name: str) -> bool:
     return pipeline.columns[name].from_ == "{line}"
 
 
+# Joined, and not looked up: a hash join spills to disk where the tables are larger than the memory that it may use.
+_BESIDE = """
+LEFT JOIN (SELECT {name} AS name, min({own}) FILTER (WHERE {answer} IS NOT NULL) AS place FROM {landed} t
+    WHERE t.batch_id = {learned} GROUP BY 1) l ON l.name = {name}
+"""
+# Of a table that was pruned nobody knows what it taught. By key the folds are known all the same, and their twins speak of all.
+_PLACE = """
+CASE WHEN NOT EXISTS (SELECT FROM {landed} gone WHERE gone.batch_id = {learned}) THEN {pruned}
+    WHEN {lost} THEN {strange} WHEN l.place IS NULL THEN {unlearned} ELSE {then} END
+"""
 _CUTS = """
 SELECT min(t.{time})::text, percentile_disc({shares}::float8[]) WITHIN GROUP (ORDER BY t.{time})::text[]
 FROM {landed} t WHERE t.batch_id = {batch} AND {answer} IS NOT NULL AND t.{time} IS NOT NULL

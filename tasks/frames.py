@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["number", "category", "moment", "date", "text"]
 ANSWER, NIGHT = "answer ", "night "  # beside the features in what is read; no column of a contract can have these names
 KEY = "key "  # before a key column's name: how it travels to the predictions; no contract's column can be named so
+NOTHING = sql.SQL("")
 _COMPARISONS = {"==": "=", "!=": "<>"}
 
 
@@ -74,11 +75,12 @@ def learning_query(
     *,
     share: float = 1.0,
     place: sql.Composable | None = None,
+    beside: sql.Composable = NOTHING,
 ) -> tuple[sql.Composable, dict[str, str]]:
     """The rows of `batches` whose answer is known, in an order that the content alone decides: `batches`, then key.
 
-    Beside the features come `answer`, and `night`: the row's place in `batches`, from 0, or what `place` says. A `share`
-    below 1 keeps the rows whose key hashes low, the same ones each time.
+    Beside the features come `answer`, and `night`: the row's place in `batches`, from 0, or what `place` says, which may
+    speak of what is joined `beside` the rows. A `share` below 1 keeps the rows whose key hashes low, the same ones each time.
     """
     wanted = {ANSWER: answer_expression(pipeline), **expressions(pipeline, columns)}
     batch_list = sql.Literal(list(batches))
@@ -92,6 +94,7 @@ def learning_query(
         batches=batch_list,
         landed=sql.Identifier(inner_schema(pipeline.name), "landed"),
         answer=wanted[ANSWER],
+        beside=beside,
         sampled=hashed if share < 1 else sql.SQL("true"),
         order=sql.SQL(", ").join(sql.SQL('{} COLLATE "C"').format(key) for key in key_expressions(pipeline).values()),
     )
@@ -99,7 +102,7 @@ def learning_query(
 
 
 _LEARN = """
-SELECT {wanted}, {place} AS {night} FROM {landed} t
+SELECT {wanted}, {place} AS {night} FROM {landed} t {beside}
 WHERE t.batch_id = ANY ({batches}::bigint[]) AND {answer} IS NOT NULL AND {sampled}
 ORDER BY array_position({batches}::bigint[], t.batch_id), {order}
 """
@@ -124,13 +127,20 @@ WHERE t.batch_id = ANY ({batches}::bigint[]) GROUP BY 1 HAVING count({answer}) >
 
 
 def scoring_query(
-    pipeline: Pipeline, batch: Batch, columns: Mapping[str, Kind], *, place: sql.Composable | None = None
+    pipeline: Pipeline,
+    batch: Batch,
+    columns: Mapping[str, Kind],
+    *,
+    place: sql.Composable | None = None,
+    beside: sql.Composable = NOTHING,
 ) -> tuple[sql.Composable, dict[str, str]]:
-    """Every row of one batch: its key as text, the features, and as `night` what `place` says, if anything."""
+    """Every row of one batch: its key as text, the features, and as `night` what `place` says, if anything, of the row and of
+    what is joined `beside` it."""
     keys, places = key_expressions(pipeline), {NIGHT: place} if place is not None else {}
-    query = sql.SQL("SELECT {wanted} FROM {table} t").format(
-        wanted=_listed({**keys, **expressions(pipeline, columns), **places}), table=sql.Identifier(batch.schema, batch.table)
-    )
+    query = sql.SQL("SELECT {wanted} FROM {table} t {beside}").format(
+        wanted=_listed({**keys, **expressions(pipeline, columns), **places}),
+        table=sql.Identifier(batch.schema, batch.table), beside=beside,
+    )  # fmt: skip
     return query, {**dict.fromkeys(keys, "key"), **columns, **dict.fromkeys(places, "int")}
 
 

@@ -117,8 +117,8 @@ def read_rows(
     folds: Folds | None = None,
 ) -> "tuple[pd.DataFrame, Array, Array]":
     """Raw columns, answers, and each row's place in `nights`, or its fold; in an order that content alone decides."""
-    place = folds.expression(night.pipeline) if folds is not None else None
-    query, kinds = learning_query(night.pipeline, [each.batch for each in nights], columns, share=share, place=place)
+    told = folds.tell(night.pipeline, nights[0].batch) if folds is not None and nights else {}
+    query, kinds = learning_query(night.pipeline, [each.batch for each in nights], columns, share=share, **told)
     frame = read_frame(connection, query, kinds)
     return frame[list(columns)], known_answers(frame[ANSWER], night), frame[NIGHT].to_numpy()
 

@@ -62,4 +62,4 @@ def read_model(night: Night, version: ModelVersion, artifact: bytes) -> Loaded:
     hook, folds = load_hook(night.definition) if version.params["hook"] else None, Folds.from_json(version.params.get("folds"))
     if folds is None:
         return Loaded(version, estimator, columns, hook)
-    return Loaded(version, estimator["all"], columns, hook, folds, estimator["twins"])
+    return Loaded(version, estimator["all"], columns, hook, folds.of(version.batches), estimator["twins"])

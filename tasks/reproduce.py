@@ -25,7 +25,7 @@ from tasks.context import Night, code_of, writer_engine
 from tasks.estimators import threads
 from tasks.expectations.suite import read_suite
 from tasks.ingest.take import Taken, take_source
-from tasks.models import read_model
+from tasks.models import Loaded, read_model
 from tasks.profiles import Watch
 from tasks.score import CODE
 from tasks.scoring import score_rows
@@ -152,13 +152,26 @@ def _score_again(definition: Definition, batch: Batch, recipe: Recipe, settings:
             watch = Watch(profile, step=max(1, landed.rows)) if profile is not None else None  # for its ranges alone
             score_rows(night, loaded, landed, scratch, reading=connection, writing=writing, watch=watch)
             found = hash_content(writing, "pg_temp", scratch.table, columns=batch.columns)
+        differences = _learned_gone(connection, loaded, landed)
     libraries = {name: (then, now) for name, now in libraries_here().items() if (then := version.libraries.get(name)) != now}
-    differences = [f"the model was fitted under {name} {then}, and this is {now}" for name, (then, now) in libraries.items()]
+    differences += [f"the model was fitted under {name} {then}, and this is {now}" for name, (then, now) in libraries.items()]
     if recipe.code != code_of(definition, *CODE):
         differences.append("the code that scores changed")
     if recipe.image != settings.image_digest:
         differences.append(_image_sentence(recipe, settings))
     return Reproduced(batch, found, tuple(differences))
+
+
+def _learned_gone(connection: sa.Connection, loaded: Loaded, landed: Batch) -> list[str]:
+    """That which rows a model learned from cannot be told any more, where its folds hang on it."""
+    if loaded.folds is None or loaded.folds.learned in (None, landed.id):
+        return []
+    learned = load_batch(connection, loaded.version.batches[0])
+    gone = pruned_on(connection, learned.id)
+    if learned.state is BatchState.SEALED:
+        return []
+    when = f" was pruned on {gone.at:%Y-%m-%d}, by {gone.who}" if gone else f" is {learned.state}"
+    return [f"batch {learned.id}, which the model learned from,{when}, so which twin spoke of which row cannot be told any more"]
 
 
 _SCRATCH = sql.SQL("""

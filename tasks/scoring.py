@@ -60,8 +60,8 @@ def score_rows(
     if not landed.rows:
         return tally
     folds = loaded.folds
-    place = folds.expression(night.pipeline) if folds is not None else None
-    query, kinds = scoring_query(night.pipeline, landed, loaded.columns, place=place)
+    told = folds.tell(night.pipeline, landed.id) if folds is not None else {}
+    query, kinds = scoring_query(night.pipeline, landed, loaded.columns, **told)
     keys = [night.pipeline.columns[name] for name in night.pipeline.key]
     columns = [*night.pipeline.key, "prediction", "probability"]
     if _ranges(night, watch) is not None:

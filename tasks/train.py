@@ -38,7 +38,7 @@ from tasks.confidence import tell_ranges, write_confidence
 from tasks.context import Night, code_of
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.features import feature_columns, hook_hash, load_hook
-from tasks.folds import Folds
+from tasks.folds import Folds, is_shifting
 from tasks.later import find_later, refuse_later
 from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson
@@ -157,13 +157,16 @@ def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | Non
 def _shifted(
     night: Night, connection: sa.Connection, newest: ModelVersion | None, nights: Sequence[Published]
 ) -> str:  # fmt: skip
-    """What has changed about a table whose rows only their lines name, as the end of a sentence, empty when nothing has, or
-    when no training is due by age at all: a row that was put in or altered is told from those learned from by training only."""
+    """Why nobody can tell any more which rows were learned from, as the end of a sentence; empty when it can be told, or when no
+    training is due by age at all. Rows that only their lines name are lost with every change, those in order of time with the
+    table that was learned from."""
     folds = Folds.from_json(newest.params.get("folds")) if newest is not None else None
-    if folds is None or folds.learned is None or not nights or night.pipeline.model.retrain_after is None:
+    if newest is None or folds is None or not nights or night.pipeline.model.retrain_after is None or folds.by == "key":
         return ""
-    learned = load_batch(connection, folds.learned)
-    if learned.content_hash == nights[0].content_hash and learned.state is not BatchState.DROPPED:
+    learned = load_batch(connection, newest.batches[0])
+    if learned.state is BatchState.DROPPED:
+        return "the table that it learned from was pruned, so which rows it learned from must be told anew"
+    if learned.content_hash == nights[0].content_hash or not is_shifting(night.pipeline):
         return ""
     return "the table changed, and its rows have no name but their line, so which of them it learned from must be told anew"
 
