@@ -64,8 +64,8 @@ def _learned_from(lesson: Lesson, place: "Array", number: int) -> "Array":
 
 def _read(night: Night, connection: sa.Connection, lesson: Lesson) -> "Iterator[tuple[Any, Array, Array]]":
     pipeline, columns = night.pipeline, feature_columns(night.pipeline)
-    place = lesson.folds.expression(pipeline) if lesson.folds is not None else None
-    query, kinds = learning_query(pipeline, [each.batch for each in lesson.nights], columns, place=place)
+    told = lesson.folds.tell(pipeline, lesson.nights[0].batch) if lesson.folds is not None else {}
+    query, kinds = learning_query(pipeline, [each.batch for each in lesson.nights], columns, share=1.0, **told)
     hook = load_hook(night.definition)
     with copy_out(connection, sql.SQL(_SHUFFLED).format(query), kinds) as batches:
         for table in _in_chunks(batches):
