@@ -57,7 +57,7 @@ def new(
 
 @token.command("list")
 def show(as_json: Json = False) -> None:
-    """Every token there ever was, and the day it was last used."""
+    """Every token there ever was, and whether it still opens anything."""
     from store.engine import transaction
     from store.tokens import list_tokens
     from tasks.prepare import owner_engine, prepare
@@ -74,10 +74,10 @@ def show(as_json: Json = False) -> None:
         return
     rows = [
         (one.id, escape(one.name), ", ".join(one.pipelines or ["everything"]), one.state(now),
-         one.expires_at.date() if one.expires_at else "", one.last_used or "never", escape(one.who))
+         one.expires_at.date() if one.expires_at else "", escape(one.who))
         for one in found
     ]  # fmt: skip
-    print_table("tokens", ["token", "name", "reads", "", "until", "last used", "made by"], rows, numbers=["token"])
+    print_table("tokens", ["token", "name", "reads", "", "until", "made by"], rows, numbers=["token"])
 
 
 @token.command("revoke")

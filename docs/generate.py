@@ -4,8 +4,7 @@
 """
 
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -76,7 +75,7 @@ def pages() -> dict[Path, str]:
     return {HERE / "reference" / f"{name}.md": _NOTE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if rows:
         yield "| " + " | ".join(head) + " |"
         yield "|" + "---|" * len(head)
@@ -289,4 +288,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -113,7 +112,7 @@ action = Table(
 )  # fmt: skip
 token = Table(
     "token", metadata, _id(), _column("name"), _column("secret_hash", LargeBinary), _column("pipelines", ARRAY(Text)),
-    _column("who"), _moment("created_at"), _moment("expires_at"), _moment("revoked_at"), _column("last_used", Date),
+    _column("who"), _moment("created_at"), _moment("expires_at"), _moment("revoked_at"),
 )  # fmt: skip
 
 now = func.clock_timestamp

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -11,7 +11,7 @@ from domain.errors import UsageError
 from domain.secrets import PREFIX, hash_secret
 from store import schema
 
-_SHOWN = ("id", "name", "pipelines", "who", "created_at", "expires_at", "revoked_at", "last_used")
+_SHOWN = ("id", "name", "pipelines", "who", "created_at", "expires_at", "revoked_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,6 @@ class Token:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
-    last_used: date | None
 
     def state(self, now: datetime) -> str:
         if self.revoked_at is not None:

@@ -18,7 +18,7 @@ from domain.secrets import LONGEST, hash_secret
 from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
-from store.reads.tokens import find_token, note_token
+from store.reads.tokens import find_token
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPEN = frozenset({"/healthz", "/readyz", "/login"})
@@ -127,8 +127,6 @@ class Keys:
             return None
         pipelines = None if line["pipelines"] is None else frozenset(line["pipelines"])
         guest = _unexpired(Guest(line["name"], pipelines, line["expires_at"], digest), now)
-        if guest is not None and line["last_used"] != now.date():
-            self._reader.ask(lambda connection: note_token(connection, digest))
         if guest is not None and version is not None:
             if len(self._known) >= KNOWN_AT_ONCE:
                 self._known.clear()

@@ -10,7 +10,7 @@ from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
 MOST = {
-    "/": 11, "/p/shops": 19, "/p/shops/2024-01-04": 23, "/p/shops/2024-01-04/verdict": 11, "/p/shops/rows": 9,
+    "/": 12, "/p/shops": 20, "/p/shops/2024-01-04": 23, "/p/shops/2024-01-04/verdict": 11, "/p/shops/rows": 9,
     "/p/shops/rows?region=north&sort=-price": 9, "/p/shops/key/s000003": 12, "/p/shops/models/1": 12, "/search?q=s000003": 8,
     "/api/v1/p/shops/rows": 8,
 }  # fmt: skip

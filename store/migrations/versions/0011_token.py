@@ -16,6 +16,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION reading.token_of, reading.has_token, reading.note_token")
+    op.execute("DROP FUNCTION reading.token_of, reading.has_token")
     op.execute("DROP TABLE overnight.token")
     op.execute("DROP FUNCTION overnight.guard_token")

@@ -1,5 +1,5 @@
--- Who may read over the web when it is reached from other machines. Only the hash of a secret is kept. A token changes in two
--- ways alone: it is revoked, once, and the day of its last use moves on.
+-- Who may read over the web when it is reached from other machines. Only the hash of a secret is kept. A token changes in one
+-- way alone: it is revoked, once.
 SET ROLE overnight_owner;
 
 CREATE TABLE overnight.token (
@@ -10,14 +10,13 @@ CREATE TABLE overnight.token (
     who text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz,
-    revoked_at timestamptz,
-    last_used date
+    revoked_at timestamptz
 );
 
 CREATE FUNCTION overnight.guard_token() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'UPDATE' OR OLD.revoked_at IS NOT NULL
-        OR to_jsonb(NEW) - '{revoked_at,last_used}'::text[] <> to_jsonb(OLD) - '{revoked_at,last_used}'::text[] THEN
+        OR to_jsonb(NEW) - 'revoked_at' <> to_jsonb(OLD) - 'revoked_at' THEN
         RAISE EXCEPTION 'token % can only be revoked, once', OLD.id USING ERRCODE = 'OV001';
     END IF;
     RETURN NEW;
@@ -29,21 +28,15 @@ CREATE TRIGGER tell AFTER UPDATE ON overnight.token FOR EACH ROW WHEN (NEW.revok
 
 -- A reader learns of a token only by holding its secret: there is no view of them.
 CREATE FUNCTION reading.token_of(secret_hash bytea)
-RETURNS TABLE (id bigint, name text, pipelines text[], expires_at timestamptz, last_used date)
+RETURNS TABLE (id bigint, name text, pipelines text[], expires_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT t.id, t.name, t.pipelines, t.expires_at, t.last_used FROM overnight.token t
+    SELECT t.id, t.name, t.pipelines, t.expires_at FROM overnight.token t
     WHERE t.secret_hash = token_of.secret_hash AND t.revoked_at IS NULL
 $$;
 CREATE FUNCTION reading.has_token(moment timestamptz) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (SELECT FROM overnight.token WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > moment))
 $$;
--- The one mark that the reader's role can leave: that this token was used today. It changes no number that anybody reads.
-CREATE FUNCTION reading.note_token(secret_hash bytea) RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE overnight.token t SET last_used = current_date
-    WHERE t.secret_hash = note_token.secret_hash AND t.revoked_at IS NULL AND t.last_used IS DISTINCT FROM current_date
-$$;
-REVOKE ALL ON FUNCTION overnight.guard_token, reading.token_of, reading.has_token, reading.note_token FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION reading.token_of, reading.has_token, reading.note_token TO overnight_reader;
+REVOKE ALL ON FUNCTION overnight.guard_token, reading.token_of, reading.has_token FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION reading.token_of, reading.has_token TO overnight_reader;
 RESET ROLE;
