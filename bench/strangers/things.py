@@ -43,7 +43,9 @@ def taxis(at: Path, c: Chance) -> Brought:
     far, zone = c.lognormal(0.7, 0.8, n).round(2), c.integers(1, 264, n)
     busy = np.where((start.hour > 6) & (start.hour < 20) & (start.day_of_week < 5), 1.5, 1.0)
     seconds = (far * 210 * busy * np.exp(c.normal(0, 0.25, n)) + 90).astype(int)
-    known = pd.DataFrame({"hour": start.hour, "weekday": start.day_of_week, "far": far, "zone": zone, "vendor": c.integers(1, 3, n)})
+    known = pd.DataFrame(
+        {"hour": start.hour, "weekday": start.day_of_week, "far": far, "zone": zone, "vendor": c.integers(1, 3, n)}
+    )
     file = pd.DataFrame({"VendorID": known.vendor, "tpep_pickup_datetime": start,
                          "tpep_dropoff_datetime": start + pd.to_timedelta(seconds, unit="s"),
                          "passenger_count": emptied(c, c.integers(1, 6, n), 0.02).astype(float), "trip_distance": far,

@@ -13,7 +13,26 @@ from bench.strangers.made import Brought, Chance, emptied, pick, to_csv, yes
 def football(at: Path, c: Chance) -> Brought:
     n = 2280
     teams = np.array(
-        [f"FC {name}" for name in ["Aston", "Brent", "Chel", "Derby", "Ever", "Ful", "Gill", "Hull", "Ips", "Jar", "Kett", "Leeds", "Man", "New", "Orient"]]
+        [
+            f"FC {name}"
+            for name in [
+                "Aston",
+                "Brent",
+                "Chel",
+                "Derby",
+                "Ever",
+                "Ful",
+                "Gill",
+                "Hull",
+                "Ips",
+                "Jar",
+                "Kett",
+                "Leeds",
+                "Man",
+                "New",
+                "Orient",
+            ]
+        ]
     )
     strength = c.normal(0, 0.4, len(teams))
     home, away = c.integers(0, len(teams), n), c.integers(0, len(teams), n)
@@ -48,7 +67,28 @@ def tweets(at: Path, c: Chance) -> Brought:
     mood = c.choice(3, n, p=[0.6, 0.2, 0.2])
     own = [["late", "cancelled", "worst", "lost", "rude", "waiting"], ["gate", "when", "flight", "question", "info"],
            ["thanks", "great", "love", "best", "awesome"]]  # fmt: skip
-    fill = ["the", "my", "a", "flight", "bag", "crew", "seat", "you", "was", "is", "it", "to", "from", "with", "on", "in", "today", "and", "for", "at"]
+    fill = [
+        "the",
+        "my",
+        "a",
+        "flight",
+        "bag",
+        "crew",
+        "seat",
+        "you",
+        "was",
+        "is",
+        "it",
+        "to",
+        "from",
+        "with",
+        "on",
+        "in",
+        "today",
+        "and",
+        "for",
+        "at",
+    ]
     text = [f"@air{c.integers(1, 9)} " + " ".join(c.permutation([*c.choice(fill, 9), *c.choice(own[m if c.random() < 0.8 else c.integers(3)], 2)]))
             + c.choice(["!", "", " 😡", ", ok\nbye", ' "sic"']) for m in mood]  # fmt: skip
     known = pd.DataFrame({"late": [sum(word in one for word in own[0]) for one in text],
