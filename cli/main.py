@@ -1,8 +1,10 @@
 """The entry point: the commands, and the one place where an error becomes a sentence and an exit code."""
 
+import importlib.metadata
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -59,6 +61,21 @@ for module in (
     tokens,
 ):
     module.add_commands(app)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"overnight {importlib.metadata.version('overnight')}")
+        raise typer.Exit
+
+
+@app.callback()
+def overnight(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which release this is, and exit.")
+    ] = False,
+) -> None:
+    del version  # its callback has said it
 
 
 def main() -> None:

@@ -18,15 +18,14 @@ def write_examples(folder: Path) -> list[Path]:
     digits, patients = load_digits(), load_diabetes(scaled=False)
     pixels = [f"row{row}_{place}" for row in range(8) for place in range(8)]
     drawings = ([f"d{number:04d}", *map(int, drawing)] for number, drawing in enumerate(digits.data, start=1))
-    measured = enumerate(patients.data, start=1)
-    people = ([f"p{number:03d}", *(round(float(value), 4) for value in line)] for number, line in measured)
+    people = ([f"p{number:03d}", *map("{:.6g}".format, line)] for number, line in enumerate(patients.data, start=1))
     return [
         _write(folder / "digits.csv", ["drawing", *pixels, "digit"], drawings, [int(one) for one in digits.target]),
         _write(folder / "diabetes.csv", ["patient", *patients.feature_names, "progression"], people, list(patients.target)),
     ]
 
 
-def _write(path: Path, header: list[str], rows: Iterable[list[object]], answers: Sequence[float]) -> Path:
+def _write(path: Path, header: list[str], rows: Iterable[Sequence[object]], answers: Sequence[float]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")

@@ -2,6 +2,7 @@
 of calling a stage."""
 
 import getpass
+import importlib.metadata
 import logging
 import os
 import socket
@@ -30,8 +31,9 @@ StageCall = Callable[[Stage, int, Settings], StageReport]
 
 
 def whoami() -> dict[str, Any]:
-    """Who holds a run: enough to find the process."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "user": getpass.getuser()}
+    """Who holds a run: enough to find the process, and the release that made its batches."""
+    release = importlib.metadata.version("overnight")
+    return {"host": socket.gethostname(), "pid": os.getpid(), "user": getpass.getuser(), "overnight": release}
 
 
 def take_night(

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_a_number_is_predicted_from_a_query_and_read_on_page_api_and_export(
     with TestClient(create_app(settings, now=lambda: now, live=False)) as client:
         page = client.get("/p/departures/2013-01-18")
         assert page.status_code == 200
+        assert f"Overnight {version('overnight')}, build" in page.text
         assert "How many flights will leave each airport in each hour?" in client.get("/").text
         row = client.get("/api/v1/p/departures/key/JFK,8").json()
         assert row["nights"][0]["values"]["prediction"] > 10

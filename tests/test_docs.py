@@ -11,7 +11,7 @@ from typer.main import get_command
 from cli.main import app
 from infra.settings import Settings
 
-DOCS = [Path("README.md"), Path("CHANGELOG.md"), *sorted(Path("docs").rglob("*.md"))]
+DOCS = [Path("README.md"), Path("CHANGELOG.md"), Path("examples/README.md"), *sorted(Path("docs").rglob("*.md"))]
 COMMANDS = get_command(app)
 
 

@@ -122,7 +122,7 @@ def templates() -> Environment:
         trust_words=words.trust_words, is_number=words.is_number, quality_chart=charts.quality_chart, bar=charts.bar,
         distribution=pictures.distribution, rule_history=pictures.history, drift_chart=pictures.drift, two_bars=pictures.two_bars,
         rows_chart=charts.rows_chart, curves=curves,
-        build=build_name(), stylesheet=f"/static/overnight.css?{build_name()}",
+        build=build_name(), release=version("overnight"), stylesheet=f"/static/overnight.css?{build_name()}",
         script=f"/static/overnight.js?{build_name()}",
     )  # fmt: skip
     return pages_

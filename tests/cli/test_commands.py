@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -101,6 +102,10 @@ def test_a_stage_of_an_unknown_run_is_refused_with_a_sentence(published: Home) -
     )  # fmt: skip
     assert done.returncode == 2
     assert "the ledger knows no run 999999" in done.stderr
+
+
+def test_the_release_is_said_without_a_command() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"overnight {version('overnight')}\n"
 
 
 def test_help_names_every_command_with_an_example() -> None:

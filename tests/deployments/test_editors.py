@@ -13,7 +13,7 @@ from deployments.yaml import read_yaml
 from tasks.expectations.schema import expectations_schema
 
 SHELF = Path(deployments.__file__).parent
-EXAMPLES = sorted(SHELF.glob("*/*.yaml"))
+EXAMPLES = sorted([*SHELF.glob("*/*.yaml"), *(SHELF.parent / "examples").glob("*/*.yaml")])
 
 
 @pytest.fixture(scope="module")
