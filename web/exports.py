@@ -3,15 +3,17 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from domain.errors import OvernightError
-from store.reads.export import Copy, Form
-from store.reads.rows import Question, compose
+from store.reads.export import Copy
+from store.reads.parquet import TYPE, parquet_blocks
+from store.reads.rows import Question, column_types, compose
 from web.api import Name, NightName, edge_of
 from web.edge import Answered, View
 from web.entities import seen_batch
@@ -21,28 +23,40 @@ from web.schemas import Health
 from web.words import trust_words
 
 AT_ONCE = 2
-TYPES: dict[str, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+Form = Literal["csv", "ndjson", "parquet"]
+TYPES: dict[str, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "parquet": TYPE}
 router = APIRouter(tags=["export"])
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 
-@router.get("/api/v1/p/{pipeline}/rows.{form}", summary="Published rows of one night as a file: csv or ndjson")
+@router.get("/api/v1/p/{pipeline}/rows.{form}", summary="Published rows of one night as a file: csv, ndjson or parquet")
 @router.get("/p/{pipeline}/rows.{form}", include_in_schema=False)
 def export_rows(request: Request, pipeline: Name, form: Form, asked: Annotated[RowsAsked, Query()]) -> Response:
     """The filters and columns of `rows`; every column when none is named. With `trust=yes` a CSV begins with the trust line
-    as a comment. The body is never cut short in silence: a download that ends early ends with an error."""
+    as a comment; a Parquet file has it as metadata. The body is never cut short in silence: a download that ends early ends
+    with an error."""
     return _export(request, pipeline, asked, form=form)
 
 
-@router.get("/api/v1/p/{pipeline}/{interval}.{form}", summary="All predictions of one night as a file: csv or ndjson")
+@router.get("/api/v1/p/{pipeline}/{interval}.{form}", summary="All predictions of one night as a file: csv, ndjson or parquet")
 @router.get("/p/{pipeline}/{interval}.{form}", include_in_schema=False)
 def export_night(request: Request, pipeline: Name, interval: NightName, form: Form) -> Response:
     return _export(request, pipeline, RowsAsked(night=interval), form=form)
 
 
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """What is sent: the running COPY, which can be cancelled, the file's blocks made of it, and its headers."""
+
+    copy: Copy
+    blocks: Iterable[bytes]
+    headers: dict[str, str]
+    comment: bytes
+
+
 def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) -> Response:
     edge = edge_of(request)
-    found: list[tuple[Copy, dict[str, str], bytes]] = []
+    found: list[_Download] = []
 
     def prepare(view: View) -> Answered:
         seen, trust = seen_batch(view, asked.night, as_of=asked.moment(view.pipeline))
@@ -55,10 +69,16 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
             view.pipeline, _whole(question), batch=seen.batch, input_batch=seen.input_batch, capped=False
         )
         line = "; ".join(trust_words(trust, view.pipeline))
+        copy = Copy(edge.reader, statement, parameters, form="ndjson" if form == "ndjson" else "csv", batch=seen.batch)
+        blocks = copy.blocks()
+        if form == "parquet":
+            types = column_types(view.pipeline)
+            kinds = {name: types[name] for name in question.columns}
+            blocks = parquet_blocks(blocks, kinds, trust={**trust.to_json(), "words": line})
         comment = f"# {line}\r\n".encode() if form == "csv" and request.query_params.get("trust") == "yes" else b""
         name = f"{view.pipeline.name}-{view.pipeline.calendar.label(seen.interval).replace(':', '')}-batch-{seen.batch}.{form}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Overnight-Batch-Rows": str(seen.rows)}
-        found.append((Copy(edge.reader, statement, parameters, form=form, batch=seen.batch), headers, comment))
+        found.append(_Download(copy, blocks, headers, comment))
         return Answered(Health(status="ok"), [(trust, view.pipeline)])
 
     plain = edge.answer(request, prepare, pipeline=pipeline, keep=False)
@@ -66,36 +86,36 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
         return problem(request, 404, "Readers see no predictions here, so there is nothing to export.")
     if not _places.acquire(blocking=False):
         return problem(request, 429, f"{AT_ONCE} exports are running already; try again soon.", headers={"Retry-After": "5"})
-    copy, headers, comment = found[0]
+    download = found[0]
     kept = {name: plain.headers[name] for name in ("etag", "overnight-trust", "cache-control", "vary") if name in plain.headers}
-    return StreamingResponse(_stream(copy, comment), media_type=TYPES[form], headers={**kept, **headers})
+    return StreamingResponse(_stream(download), media_type=TYPES[form], headers={**kept, **download.headers})
 
 
 def _whole(question: Question) -> Question:
     return Question(question.columns, question.filters, sort=question.sort, descending=question.descending)
 
 
-async def _stream(copy: Copy, comment: bytes) -> AsyncIterator[bytes]:
+async def _stream(download: _Download) -> AsyncIterator[bytes]:
     """Hands blocks from the copying thread to the event loop; when the reader goes away, ends the work in Postgres."""
     blocks: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=3)
     gone = threading.Event()
-    threading.Thread(target=_fill, args=(copy, blocks, gone), name="export", daemon=True).start()
+    threading.Thread(target=_fill, args=(download.blocks, blocks, gone), name="export", daemon=True).start()
     try:
-        if comment:
-            yield comment
+        if download.comment:
+            yield download.comment
         while (block := await asyncio.to_thread(_take, blocks, gone)) is not None:
             if isinstance(block, Exception):
                 raise block
             yield block
     finally:
         gone.set()
-        threading.Thread(target=copy.cancel, name="cancel export", daemon=True).start()
+        threading.Thread(target=download.copy.cancel, name="cancel export", daemon=True).start()
 
 
-def _fill(copy: Copy, blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event) -> None:
+def _fill(made: Iterable[bytes], blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event) -> None:
     last: Exception | None = None
     try:
-        for block in copy.blocks():
+        for block in made:
             if not _put(blocks, block, gone):
                 return
     except OvernightError as error:
