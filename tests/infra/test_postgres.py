@@ -1,9 +1,12 @@
 """The embedded server: found again, restarted, and when its disk says no, a sentence."""
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep, time
 
 import psycopg2
 import pytest
@@ -35,6 +38,33 @@ def test_a_server_is_found_again_stopped_and_started_by_the_same_process(tmp_pat
     assert find_server(folder) is None
     assert not stop_server(folder)
     assert start_server(folder).pid != first.pid
+    stop_server(folder)
+
+
+def test_the_number_of_another_process_in_the_file_of_a_dead_server_does_not_pass_for_it(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    first = start_server(folder)
+    os.kill(first.pid, signal.SIGKILL)  # a power cut; then the machine gives the number to somebody else
+    while find_server(folder) is not None:
+        sleep(0.05)
+    (folder / "postmaster.pid").write_text(
+        f"{os.getpid()}\n{folder}\n{int(time())}\n5432\n{first.socket_folder}\n\n1 2\nready   \n"
+    )
+    assert find_server(folder) is None
+    assert start_server(folder).pid not in (first.pid, os.getpid())
+    stop_server(folder)
+
+
+def test_those_who_start_it_at_once_after_a_crash_find_one_server(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    os.kill(start_server(folder).pid, signal.SIGKILL)
+    code = "import sys, pathlib; from infra.postgres import start_server; print(start_server(pathlib.Path(sys.argv[1])).pid)"
+    at_once = [
+        subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [each.communicate(timeout=120) for each in at_once]
+    assert {out.strip() for out, _ in said} == {str(start_server(folder).pid)}, said
     stop_server(folder)
 
 
