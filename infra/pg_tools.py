@@ -1,10 +1,12 @@
-"""pg_dump and pg_restore: found where they fit the server, and run without a password on any command line."""
+"""pg_dump, pg_restore and psql: found where they fit the server, and run without a password on any command line."""
 
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from domain.errors import EnvironmentRefused, StageFailed
@@ -43,19 +45,53 @@ def _major(path: Path) -> int:
 
 def run_tool(path: Path, arguments: Sequence[str], *, url: str) -> str:
     """Runs a program of libpq's against a database and returns what it printed; raises StageFailed with its last words."""
-    shown, password = _without_password(url)
-    environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
-    done = subprocess.run(
-        [str(path), *arguments, f"--dbname={shown}", "--no-password"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    shown, environment = _way_in(url)
+    line = [str(path), *arguments, f"--dbname={shown}", "--no-password"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise StageFailed(f"{path.name} failed ({last.removeprefix(f'{path.name}: ')[:300]})", hint="overnight doctor")
+        raise _failed(path, done.stderr)
     return done.stdout
+
+
+def pour(dump: Path, *, tools: tuple[Path, Path], before: str, after: str, url: str) -> None:
+    """A dump into a database by pg_restore and psql, in one transaction with what is to be done before and after it.
+
+    The transaction is committed when the whole dump was read and every statement went well; whatever dies in between, the
+    database is as it was. Raises StageFailed with the last words of the program that failed.
+    """
+    pg_restore, psql = tools
+    shown, environment = _way_in(url)
+    line = [str(psql), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", f"--dbname={shown}", "--no-password"]
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen([str(pg_restore), "--file=-", str(dump)], stdout=subprocess.PIPE, stderr=complaints) as source,
+        tempfile.TemporaryFile("w+") as answers,
+        subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=answers, env=environment) as target,
+    ):
+        assert source.stdout is not None
+        assert target.stdin is not None
+        with suppress(BrokenPipeError), target.stdin as statements:  # psql goes at the first error, and tells it
+            statements.write(f"BEGIN;\n{before}\n".encode())
+            shutil.copyfileobj(source.stdout, statements, 1 << 20)
+            if source.wait() == 0:
+                statements.write(f"{after}\nCOMMIT;\n".encode())
+        source.stdout.close()
+        for path, failed, said in ((pg_restore, source.returncode, complaints), (psql, target.wait(), answers)):
+            if failed:
+                said.seek(0)
+                raise _failed(path, said.read())
+
+
+def _failed(path: Path, said: str) -> StageFailed:
+    lines = [line for line in said.strip().splitlines() if not line.startswith("CONTEXT:")]
+    last = (lines or ["it said nothing"])[-1]
+    return StageFailed(f"{path.name} failed ({last.removeprefix(f'{path.name}: ')[:300]})", hint="overnight doctor")
+
+
+def _way_in(url: str) -> tuple[str, dict[str, str]]:
+    """The address for a command line, and the environment with its password."""
+    shown, password = _without_password(url)
+    return shown, {**os.environ, **({"PGPASSWORD": password} if password else {})}
 
 
 def _without_password(url: str) -> tuple[str, str | None]:

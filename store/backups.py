@@ -149,35 +149,39 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <>
 """
 
 
-def make_room(connection: sa.Connection) -> None:
-    """Drops all that is Overnight's from a database, and makes what a restore needs: the roles and their rights on it."""
-    if connection.scalar(sa.text("SELECT to_regclass('overnight.pipeline')")) is not None:
-        names = list(connection.scalars(sa.text("SELECT name FROM overnight.pipeline")))
-        for name in names:
-            _drop(connection, name)
-            _drop(connection, inner_schema(name))
-    for name in ("reading", "overnight"):
-        _drop(connection, name)
-    connection.execute(sa.text("DROP TABLE IF EXISTS public.schema_version"))
+def prepare_restore(connection: sa.Connection) -> None:
+    """What a restore needs and a dump of schemas does not carry, and what does no harm if the restore fails: the roles, and a
+    place for the revision."""
     create_roles(connection)
+    command.ensure_version(alembic_config(connection))
 
 
-def _drop(connection: sa.Connection, schema: str) -> None:
+def clearing(connection: sa.Connection) -> str:
+    """SQL that drops all that is Overnight's from this database."""
+    names = ["reading", "overnight"]
+    if connection.scalar(sa.text("SELECT to_regclass('overnight.pipeline')")) is not None:
+        pipelines = list(connection.scalars(sa.text("SELECT name FROM overnight.pipeline")))
+        names += [schema for name in pipelines for schema in (name, inner_schema(name))]
     with driver_cursor(connection) as cursor:
-        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+        drops = [
+            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE;").format(sql.Identifier(name)) for name in (*names, "reading", "overnight")
+        ]
+        return "\n".join(drop.as_string(cursor) for drop in drops)
 
 
-def mark_restored(connection: sa.Connection, revision: str) -> None:
-    """What a dump of schemas does not carry: the revision, and that nobody may make large objects (law 9)."""
-    command.stamp(alembic_config(connection), revision)
-    connection.execute(sa.text(_NO_LARGE_OBJECTS))
+def marking(connection: sa.Connection, revision: str) -> str:
+    """SQL for the end of a restore: the revision, and that nobody may make large objects (law 9)."""
+    with driver_cursor(connection) as cursor:
+        return sql.SQL(_MARKING).format(revision=sql.Literal(revision)).as_string(cursor)
 
 
-_NO_LARGE_OBJECTS = """
+_MARKING = """
+DELETE FROM public.schema_version;
+INSERT INTO public.schema_version VALUES ({revision});
 DO $$ BEGIN
     REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea)
         FROM PUBLIC;
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $$
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
 """
 
 

@@ -11,17 +11,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.errors import Refused, SourceError, StageFailed
-from infra.pg_tools import find_tool, run_tool
+from infra.pg_tools import find_tool, pour, run_tool
 from infra.postgres import ensure_database
 from infra.settings import Settings
 from store.backups import (
     Contents,
     admin_engine,
+    clearing,
     find_differences,
     is_empty,
-    make_room,
-    mark_restored,
+    marking,
     nights_at_work,
+    prepare_restore,
     scratch_database,
     snapshot,
 )
@@ -129,19 +130,20 @@ def verify(settings: Settings, backup: Backup) -> list[str]:
 
 
 def _restore(url: str, backup: Backup, *, upgrade: bool = True) -> list[str]:
+    """All of it or nothing: what was there goes in the transaction that brings the backup, and readers wait for it."""
     engine = admin_engine(url)
     with transaction(engine) as connection:
-        server = (connection.dialect.server_version_info or (0,))[0]
-        tool = find_tool("pg_restore", server=max(server, backup.contents.server))
-        make_room(connection)
+        server = max((connection.dialect.server_version_info or (0,))[0], backup.contents.server)
+        prepare_restore(connection)
+        before, after = clearing(connection), marking(connection, backup.contents.revision)
     try:
-        run_tool(tool, ["--single-transaction", "--exit-on-error", str(backup.path)], url=url)
+        tools = find_tool("pg_restore", server=server), find_tool("psql", server=server)
+        pour(backup.path, tools=tools, before=before, after=after, url=url)
     except StageFailed as error:
         raise StageFailed(
-            f"nothing was restored, and the database is empty: {error.what}", hint=f"overnight db restore {backup.path}"
+            f"nothing was restored, and the database is as it was: {error.what}", hint=f"overnight db restore {backup.path}"
         ) from error
     with transaction(engine) as connection:
-        mark_restored(connection, backup.contents.revision)
         connection.execute(sa.text("ANALYZE"))
     found = find_differences(url, backup.contents)
     if upgrade and not found:

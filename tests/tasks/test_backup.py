@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
 from bookkeeping import Ledger
 
 from deployments.catalogue import Definition
-from domain.errors import EnvironmentRefused, Refused, SourceError
+from domain.errors import EnvironmentRefused, Refused, SourceError, StageFailed
 from infra.pg_tools import find_tool
 from infra.postgres import Postmaster, embedded_url
 from infra.settings import Settings
@@ -102,6 +102,21 @@ def test_what_is_there_is_not_replaced_unless_told(
     assert restore(settings, backup, replace=True) == []
     with transaction(writer) as connection:
         assert connection.scalar(sa.text("SELECT max(interval_start)::date::text FROM overnight.pointer")) == "2024-01-02"
+
+
+def test_a_restore_that_fails_leaves_what_was_there_to_its_readers(
+    backup: Backup, settings: Settings, writer: sa.Engine, reader: sa.Engine, shops: Definition
+) -> None:
+    Ledger(shops, writer).publish("2024-01-05", rows=7)
+    writer.dispose()
+    with transaction(reader) as connection:
+        before = connection.execute(SEEN).all()
+    backup.path.write_bytes(backup.path.read_bytes()[:-2000])
+    with pytest.raises(StageFailed, match="nothing was restored, and the database is as it was: pg_restore failed"):
+        restore(settings, backup, replace=True)
+    with transaction(reader) as connection:
+        assert connection.execute(SEEN).all() == before
+    Ledger(shops, writer).publish("2024-01-06")  # and the nights go on
 
 
 def test_a_backup_that_is_damaged_missing_or_of_a_newer_version_is_refused_before_anything_is_touched(backup: Backup) -> None:
