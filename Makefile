@@ -34,7 +34,7 @@ demo: setup  ## 35 nights of real flights, from files to published predictions
 up: setup  ## Postgres, Prefect with its schedule, and the web, until Ctrl-C
 	@$(BIN)/overnight up
 
-# Side by side on all cores, four at most; whoever is done takes over from the others. Containers are tried one after another.
+# Side by side on all cores, four at most; whoever is done takes over from the others. Of containers, two files at a time.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 
 test: setup  ## the tests that take seconds
@@ -44,7 +44,7 @@ test-slow: setup  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m "slow and not docker" $(SIDE_BY_SIDE)
 
 test-docker: setup  ## the tests in containers
-	@$(BIN)/python -m pytest -m docker
+	@$(BIN)/python -m pytest -m docker -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: test test-slow test-docker  ## every test, the slow ones too
 

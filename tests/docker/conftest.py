@@ -1,7 +1,10 @@
 """A Docker engine and the image of this tree; on a machine that has none the tests say why they were skipped."""
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +36,9 @@ def image(docker_engine: Any) -> str:
     local = "python-base" if docker_engine.images.list("python-base") else None
     base = os.environ.get("OVERNIGHT_TEST_BASE", local)
     try:
-        return build_image("overnight:test", base=base)
+        with (Path(tempfile.gettempdir()) / "overnight-test-image.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever tests beside this one finds the layers
+            return build_image("overnight:test", base=base)
     except OvernightError as error:
         if base:
             raise

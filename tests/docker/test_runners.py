@@ -182,7 +182,7 @@ def killing(victim: Stage, engine: Any) -> StageCall:
     """Calls stages in containers, and kills the container of one of them at some instant."""
 
     def kill(run_id: int) -> None:
-        filters = {"label": [f"overnight.run={run_id}", f"overnight.stage={victim}"]}
+        filters = {"label": ["overnight.pipeline=boxed", f"overnight.run={run_id}", f"overnight.stage={victim}"]}
         for _ in range(200):
             if found := engine.containers.list(filters=filters):
                 time.sleep(random.random())
