@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     web_trust_header: str | None = Field(
         None, description="the header in which such a proxy names whom it has let in; none: nobody is believed"
     )
+    web_key: str | None = Field(
+        None, repr=False, description="what signs the sessions of people who log in; none: home/web.key, made when it is needed"
+    )
 
     @classmethod
     def settings_customise_sources(

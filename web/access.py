@@ -19,6 +19,7 @@ from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
 from store.reads.tokens import find_token
+from web.sessions import Sessions
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPEN = frozenset({"/healthz", "/readyz", "/login"})
@@ -96,30 +97,38 @@ def read_believed(settings: Settings) -> Believed:
 class Keys:
     """Whom each secret lets in. What is known is used while nothing is heard, so that a revoked token is none at once."""
 
-    def __init__(self, reader: Reader, pulse: Pulse | None, now: Callable[[], datetime]) -> None:
-        self._reader, self._pulse, self._now = reader, pulse, now
+    def __init__(self, reader: Reader, pulse: Pulse | None, now: Callable[[], datetime], sessions: Sessions) -> None:
+        self._reader, self._pulse, self._now, self.sessions = reader, pulse, now, sessions
         self._known: dict[bytes, tuple[int, date, Guest]] = {}
 
-    def known(self, secret: str) -> Guest | None:
-        """Without asking the database."""
+    def read(self, headers: Mapping[str, str], *, scheme: str) -> bytes | None:
+        """The hash of what was shown at the door: as bearer, as a password, or as a session's cookie. Empty for what lets
+        nobody in, None when nothing was shown; a cookie of no session, or of one that has ended, is nothing."""
+        shown = headers.get("authorization")
+        if shown is not None:
+            return digest_of(read_secret(shown))
+        cookie = cookie_parser(headers.get("cookie", "")).get(cookie_name(scheme))
+        return self.sessions.read(cookie, self._now()) if cookie else None
+
+    def known(self, digest: bytes) -> Guest | None:
+        """Whom the secret of that hash lets in, without asking the database."""
         version, now = self._version(), self._now()
-        held = self._known.get(hash_secret(secret))
+        held = self._known.get(digest)
         if held is None or version is None or held[:2] != (version, now.date()):
             return None
         return _unexpired(held[2], now)
 
-    def find(self, secret: str) -> Guest | None:
-        """Asks the database; None for a secret that lets nobody in."""
-        return self._ask(hash_secret(secret)) if 0 < len(secret) <= LONGEST else None
-
     def still(self, guest: Guest) -> bool:
         """Whether a guest who came in earlier would be let in now."""
-        return not guest.secret_hash or self._ask(guest.secret_hash) is not None
+        return not guest.secret_hash or self.find(guest.secret_hash) is not None
 
     def _version(self) -> int | None:
         return self._pulse.version if self._pulse and self._pulse.connected else None
 
-    def _ask(self, digest: bytes) -> Guest | None:
+    def find(self, digest: bytes) -> Guest | None:
+        """The same by asking the database; None for a hash that lets nobody in."""
+        if not digest:
+            return None
         version, now = self._version(), self._now()
         line = self._reader.ask(lambda connection: find_token(connection, digest))
         if line is None:
@@ -171,10 +180,10 @@ class Door:
             return EVERYBODY
         if scope["path"] in OPEN or re.fullmatch(r"/static/[a-z.]+", scope["path"]):
             return NOBODY
-        secret = read_secret(headers, scheme=scope.get("scheme", "http"))
-        if secret is None:
+        digest = self.keys.read(headers, scheme=scope.get("scheme", "http"))
+        if digest is None:
             return self.believed.guest(headers) if proxied else None
-        return self.keys.known(secret) or await run_in_threadpool(self.keys.find, secret)
+        return self.keys.known(digest) or await run_in_threadpool(self.keys.find, digest)
 
 
 def cookie_name(scheme: str) -> str:
@@ -182,15 +191,17 @@ def cookie_name(scheme: str) -> str:
     return "__Host-overnight" if scheme == "https" else "overnight"
 
 
-def read_secret(headers: Mapping[str, str], *, scheme: str) -> str | None:
-    """What was shown at the door: as bearer, as the password of basic authentication, or as the login's cookie."""
-    shown = headers.get("authorization")
-    if shown is None:
-        return cookie_parser(headers.get("cookie", "")).get(cookie_name(scheme)) or None
+def read_secret(shown: str) -> str:
+    """What an Authorization header holds: as bearer, or as the password of basic authentication."""
     kind, _, rest = shown.strip().partition(" ")
     if kind.lower() == "bearer":
         return rest.strip()
     return _password(rest) if kind.lower() == "basic" else ""
+
+
+def digest_of(secret: str) -> bytes:
+    """Its hash; empty for what can be no secret."""
+    return hash_secret(secret) if 0 < len(secret) <= LONGEST else b""
 
 
 def _password(encoded: str) -> str:

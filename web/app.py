@@ -40,6 +40,7 @@ from web.entities import key_address
 from web.errors import install_errors
 from web.keeping import KeptAnswers
 from web.security import SecurityHeaders
+from web.sessions import open_sessions
 
 HERE = Path(__file__).parent
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
@@ -75,7 +76,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse = pulse
-    app.state.keys = Keys(reader, pulse, edge.now) if closed else None
+    app.state.keys = Keys(reader, pulse, edge.now, open_sessions(settings)) if closed else None
     app.state.hosts = named_hosts(settings)
     edge.pages.globals["closed"] = closed
     for part in (login, health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):

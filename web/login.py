@@ -1,4 +1,4 @@
-"""The login page: a token becomes a cookie. These are the only addresses that take anything in."""
+"""The login page: a token becomes a session. These are the only addresses that take anything in."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from domain.errors import OvernightError
-from web.access import Guest, Keys, cookie_name
+from web.access import Keys, cookie_name, digest_of
 from web.api import edge_of
 from web.errors import answer_known
 from web.schemas import Problem
@@ -59,11 +59,13 @@ async def log_in(request: Request) -> Response:
         return show_form(request, status=403, said="That form was not this page's. Here is this page's.")
     form = await _read_form(request)
     then, secret = local(form.get("then", "/")), form.get("token", "").strip()
-    guest = await run_in_threadpool(keys.find, secret)
+    guest = await run_in_threadpool(keys.find, digest_of(secret))
     if guest is None:
         return show_form(request, status=401, then=then, said="This token lets nobody in: mistyped, expired or revoked.")
     answer = RedirectResponse(then, 303, {"Cache-Control": "no-store"})
-    _set_cookie(answer, request, secret, seconds=_lasting(request, guest))
+    now = edge_of(request).now()
+    until = min(guest.until or now + AT_MOST, now + AT_MOST)
+    _set_cookie(answer, request, keys.sessions.write(guest.secret_hash, until), seconds=int((until - now).total_seconds()))
     return answer
 
 
@@ -105,13 +107,8 @@ async def _read_form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _lasting(request: Request, guest: Guest) -> int:
-    left = guest.until - edge_of(request).now() if guest.until else AT_MOST
-    return int(min(left, AT_MOST).total_seconds())
-
-
-def _set_cookie(answer: Response, request: Request, secret: str, *, seconds: int) -> None:
+def _set_cookie(answer: Response, request: Request, session: str, *, seconds: int) -> None:
     scheme = request.scope["scheme"]
     answer.set_cookie(
-        cookie_name(scheme), secret, max_age=seconds, path="/", secure=scheme == "https", httponly=True, samesite="lax"
+        cookie_name(scheme), session, max_age=seconds, path="/", secure=scheme == "https", httponly=True, samesite="lax"
     )

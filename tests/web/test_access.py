@@ -17,11 +17,13 @@ from fastapi.testclient import TestClient
 from test_live import wait
 
 from domain.errors import UsageError
+from domain.secrets import hash_secret
 from infra.settings import Settings
 from store.engine import transaction
 from store.pipelines import register
 from store.tokens import issue_token, list_tokens, revoke_token
 from web.app import create_app
+from web.sessions import Sessions, open_sessions
 
 CLOSED = [
     "/", "/p/shops", "/p/shops/rows", "/p/shops/2024-01-04", "/p/shops/2024-01-04/verdict", "/p/shops/models/1",
@@ -62,6 +64,13 @@ def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
+def log_in(door: TestClient, secret: str, **headers: str) -> dict[str, str]:
+    """The header with which a browser comes back after logging in."""
+    told = door.post("/login", data={"token": secret}, headers=headers).headers["set-cookie"]
+    door.cookies.clear()
+    return {"Cookie": told.split(";")[0]}
+
+
 def revoke_all(owner: sa.Engine) -> None:
     with transaction(owner) as connection:
         for one in list_tokens(connection):
@@ -94,14 +103,15 @@ def test_what_is_no_token_opens_nothing(door: TestClient, issue: Callable, shown
     secret = issue()
     header = {"Authorization": shown.encode("latin-1")}
     assert door.get("/api/v1/", headers=header).status_code == 401
-    assert door.get("/api/v1/", headers={**header, "Cookie": f"overnight={secret}"}).status_code == 401
+    assert door.get("/api/v1/", headers={**header, **log_in(door, secret)}).status_code == 401
 
 
-def test_a_token_opens_as_bearer_as_password_and_as_cookie_and_never_in_an_address(door: TestClient, issue: Callable) -> None:
+def test_a_token_opens_as_bearer_as_password_and_as_session_and_never_in_an_address(door: TestClient, issue: Callable) -> None:
     secret = issue()
     basic = {"Authorization": "Basic " + b64encode(f"anyone:{secret}".encode()).decode()}
-    for headers in (bearer(secret), basic, {"Cookie": f"overnight={secret}"}):
+    for headers in (bearer(secret), basic, log_in(door, secret)):
         assert door.get("/api/v1/p/shops/rows", headers=headers).status_code == 200
+    assert door.get("/api/v1/", headers={"Cookie": f"overnight={secret}"}).status_code == 401, "a cookie holds no token"
     assert door.get(f"/api/v1/?token={secret}&access_token={secret}").status_code == 401
 
 
@@ -187,6 +197,50 @@ def test_a_revoked_token_opens_nothing_within_a_second_though_its_answers_are_ke
         revoke_token(connection, 1)
 
 
+def test_a_session_is_not_the_token_and_ends_with_it_at_once(door: TestClient, issue: Callable, owner: sa.Engine) -> None:
+    secret = issue()
+    cookie = log_in(door, secret)
+    value = cookie["Cookie"].partition("=")[2]
+    assert secret.removeprefix("ovn_") not in value
+    assert {door.get("/p/shops", headers=cookie).status_code for _ in range(3)} == {200}
+    for shown in (bearer(value), {"Authorization": "Basic " + b64encode(f"a:{value}".encode()).decode()}):
+        assert door.get("/p/shops", headers=shown).status_code == 401, "a session is no token"
+    revoke_all(owner)
+    assert wait(lambda: door.get("/p/shops", headers=cookie).status_code == 401) < 1
+
+
+def test_a_session_that_was_changed_or_signed_with_another_key_or_has_ended_is_none(
+    door: TestClient, issue: Callable, clock: Callable
+) -> None:
+    secret = issue()
+    cookie = log_in(door, secret)["Cookie"]
+    forged = Sessions(b"a key of somebody else's").write(hash_secret(secret), clock() + timedelta(days=1))
+    assert door.get("/p/shops", headers={"Cookie": f"overnight={forged}"}).status_code == 401
+    for at in range(len("overnight="), len(cookie), 7):
+        changed = cookie[:at] + ("A" if cookie[at] != "A" else "B") + cookie[at + 1 :]
+        assert door.get("/p/shops", headers={"Cookie": changed}).status_code == 401, at
+    clock.now += timedelta(days=30)  # type: ignore[attr-defined]
+    assert door.get("/p/shops", headers={"Cookie": cookie}).status_code == 401
+
+
+def test_sessions_outlive_the_process_and_their_key_is_the_owner_s_alone(settings: Settings, clock: Callable) -> None:
+    path = settings.home / "web.key"
+    ends = clock() + timedelta(hours=1)
+    written = open_sessions(settings).write(b"h" * 32, ends)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert open_sessions(settings).read(written, clock()) == b"h" * 32
+    assert open_sessions(settings).read(written, ends) is None
+    told = settings.model_copy(update={"web_key": "x" * 32})
+    assert open_sessions(told).read(written, clock()) is None
+    path.chmod(0o640)
+    with pytest.raises(UsageError, match="can be read by others"):
+        open_sessions(settings)
+    with pytest.raises(UsageError, match="shorter than 32"):
+        open_sessions(settings.model_copy(update={"web_key": "short"}))
+    shut = settings.model_copy(update={"home": Path("/proc/nowhere")})
+    assert open_sessions(shut).read(open_sessions(shut).write(b"h" * 32, ends), clock()) is None, "a key of each process's own"
+
+
 def test_a_token_ends_at_its_moment(door: TestClient, issue: Callable, clock: Callable) -> None:
     secret = issue(expires_at=clock.now + timedelta(hours=2))  # type: ignore[attr-defined]
     assert door.get("/p/shops", headers=bearer(secret)).status_code == 200
@@ -241,8 +295,10 @@ def test_over_https_the_cookie_is_secure_and_bound_to_its_host(settings: Setting
         cookie = client.post("/login", data={"token": secret}, headers=https).headers["set-cookie"]
         assert cookie.startswith("__Host-overnight=")
         assert "Secure" in cookie
-        assert client.get("/api/v1/", headers={**https, "Cookie": f"overnight={secret}"}).status_code == 401
-        assert client.get("/api/v1/", headers={**https, "Cookie": f"__Host-overnight={secret}"}).status_code == 200
+        value = cookie.split(";")[0].partition("=")[2]
+        client.cookies.clear()
+        assert client.get("/api/v1/", headers={**https, "Cookie": f"overnight={value}"}).status_code == 401
+        assert client.get("/api/v1/", headers={**https, "Cookie": f"__Host-overnight={value}"}).status_code == 200
         feed = client.get("/p/shops/feed.atom", headers={**https, **bearer(secret)})
         assert 'href="https://testserver/p/shops"' in feed.text
 
@@ -282,7 +338,7 @@ def test_a_stream_is_of_the_token_s_pipelines_and_ends_with_it(
     )]  # fmt: skip
     assert heard == [False, False, True, True, False, False, False]
     secret = issue()
-    found = app.state.keys.find(secret)
+    found = app.state.keys.find(hash_secret(secret))
     assert app.state.keys.still(found)
     revoke_all(owner)
     assert not app.state.keys.still(found)
