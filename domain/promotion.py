@@ -35,7 +35,7 @@ def decide_training(
     `last_trained_for` is the start of the newest night, at or before this one, that trained; `nights` counts the
     published input nights inside the window; `changed` says what differs from what the newest model learned, as the
     end of a sentence, and `drifted` how far its predictions have moved past the limit; `unusable` says why the champion cannot
-    be loaded here. All may be empty.
+    be loaded here, or why nobody can tell which rows it has learned from. All may be empty.
     """
     if nights < needed:
         return Decision(False, f"{nights} of {needed} published nights to learn from")

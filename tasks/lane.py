@@ -24,7 +24,7 @@ from domain.report import StageReport
 from domain.words import Stage
 from infra.settings import Settings, load_settings
 from store.engine import transaction
-from store.models import newest_trained
+from store.models import champion_for, newest_trained
 from tasks.context import writer_engine
 from tasks.expectations import allow_preload
 from tasks.expectations.history import EXPECTATIONS
@@ -97,16 +97,17 @@ def looks_back(definition: Definition) -> bool:
 
 def may_train(engine: sa.Engine, definition: Definition, night: Interval, *, model: str) -> bool:
     """Whether the night's training may do more than say that it is not due. Asked when every earlier night's has ended."""
-    from tasks.train import definition_of
+    from tasks.due import definition_of, why_unusable
 
     wanted = definition.pipeline.model
     if model == "as-was":
         return False
     with transaction(engine) as connection:
         newest = newest_trained(connection, definition.pipeline.name, night=night.start)
+        champion = champion_for(connection, definition.pipeline.name, night=night.start)
     if model == "as-if" or newest is None or wanted.drift_limit is not None or newest.trained_for == night.start:
         return True
-    if newest.params.get("definition") != definition_of(definition):
+    if newest.params.get("definition") != definition_of(definition) or why_unusable(champion, definition):
         return True
     return wanted.retrain_after is not None and night.start - newest.trained_for >= wanted.retrain_after
 

@@ -48,7 +48,7 @@ def make_plan(
     definition: Definition, first: Interval, last: Interval, settings: Settings, *, mode: Mode, model: ModelMode = "as-due"
 ) -> Plan:
     """The plan of a backfill from `first` to `last`, with what it will cost by the nights taken before."""
-    from tasks import score, train
+    from tasks import due, score
 
     pipeline = definition.pipeline
     label = pipeline.calendar.label
@@ -61,7 +61,7 @@ def make_plan(
         "suite": definition.suite_hash,
         "hook": definition.code_hash,
         "ingestion code": _own(code_of(definition, "ingest")),
-        "training code": _own(code_of(definition, *train.CODE)),
+        "training code": _own(code_of(definition, *due.CODE)),
         "scoring code": _own(code_of(definition, *score.CODE)),
     }
     return Plan(
@@ -127,16 +127,16 @@ def _with_changes(
 
 def _changes_of_model(connection: sa.Connection, definition: Definition, made: Any) -> dict[str, bool]:
     """`training` stands for the nights, the code and the libraries that the model of a night that trained learned with."""
-    from tasks import score, train
+    from tasks import due, score
 
     name, start = definition.pipeline.name, made.interval_start
     newest, champion = newest_trained(connection, name, night=start), champion_for(connection, name, night=start)
     trained_here = newest is not None and newest.trained_for == start
     return {
-        "model": newest is not None and newest.params.get("definition") != train.definition_of(definition),
+        "model": newest is not None and newest.params.get("definition") != due.definition_of(definition),
         "training": newest is not None
         and trained_here
-        and newest.fingerprint != train.survey_nights(connection, definition, start)[1],
+        and newest.fingerprint != due.survey_nights(connection, definition, start)[1],
         "champion": not made.hindsight and champion is not None and champion.id != made.model,
         "scoring code": bool(made.scoring_code) and _own(made.scoring_code) != _own(code_of(definition, *score.CODE)),
     }

@@ -3,42 +3,23 @@
 What is measured on what is decided in docs/decisions/0005-models.md and written on every card.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
 from typing import Any
 
-import sqlalchemy as sa
-
-from deployments.catalogue import Definition
-from domain.drift import NIGHTS_IN_A_ROW, is_shift
 from domain.fingerprint import fingerprint
-from domain.promotion import Decision, decide_promotion, decide_training
+from domain.promotion import Decision, decide_promotion
 from domain.report import StageReport
-from domain.words import BatchKind, BatchState, Stage, StageState
-from store.batches import load_batch
-from store.drift import newest_drifts, save_profile
+from domain.words import Stage, StageState
+from store.drift import save_profile
 from store.engine import transaction
-from store.models import (
-    ModelVersion,
-    asked_to_train,
-    champion_for,
-    find_fingerprint,
-    model_asked_for,
-    move_alias,
-    newest_trained,
-    save_model,
-)
-from store.publications import Published, published_batches
-from store.runs import load_run
-from tasks.artifacts import libraries_here, other_versions, pack
+from store.models import ModelVersion, model_asked_for, move_alias, save_model
+from tasks.artifacts import libraries_here, pack
 from tasks.cards import Trial, write_card
 from tasks.confidence import tell_ranges, write_confidence
-from tasks.context import Night, code_of
+from tasks.context import Night
+from tasks.due import Ground, decide, definition_of, survey
 from tasks.estimators import build_estimator, estimator_path, fit_model, metric_of, threads
 from tasks.features import feature_columns, hook_hash, load_hook
-from tasks.folds import Folds, is_shifting
 from tasks.later import find_later, refuse_later
 from tasks.leaks import find_leaks, refuse_leaks
 from tasks.learning import Lesson, read_lesson
@@ -47,25 +28,6 @@ from tasks.search import Found
 from tasks.trial import pack_twins, search_lesson, try_recipe
 from tasks.whole import ALL, learn_whole, learns_in_parts
 
-CODE = (  # what decides which model comes out
-    "train", "trial", "learning", "features", "encoding", "estimators", "folds", "frames", "leaks",
-    "preparing",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the decision to train is made on."""
-
-    nights: Sequence[Published]
-    fingerprint: str
-    newest: ModelVersion | None
-    same: ModelVersion | None
-    champion: ModelVersion | None
-    asked: bool
-    drifted: str
-    shifted: str = ""
-
 
 def train(night: Night) -> StageReport:
     """Trains when `decide_training` says so. A new version is saved, and promoted if it won, in one transaction."""
@@ -73,137 +35,15 @@ def train(night: Night) -> StageReport:
         if model_asked_for(connection, night.run.id) == "as-was":
             why = "as-was: nothing is trained, for the champion of that night was asked for"
             return StageReport(Stage.TRAIN, StageState.SKIPPED, why)
-        ground = _survey(night, connection)
+        ground = survey(night, connection)
     if ground.same is not None and ground.same.trained_for == night.interval.start and not ground.asked:
         return _reused(ground, ground.same)
-    due = _decide(night, ground)
+    due = decide(night, ground)
     if not due.yes:
         return StageReport(Stage.TRAIN, StageState.SKIPPED, due.why, fingerprint=ground.fingerprint)
     if ground.same is not None:
         return _reused(ground, ground.same)
     return _learn(night, ground, due)
-
-
-def _survey(night: Night, connection: sa.Connection) -> Ground:
-    pipeline, start = night.pipeline, night.interval.start
-    table = load_run(connection, night.run.id).input_batch if pipeline.is_snapshot else None
-    nights, name = survey_nights(connection, night.definition, start, table=table)
-    newest = newest_trained(connection, pipeline.name, night=start)
-    champion = champion_for(connection, pipeline.name, night=start)
-    return Ground(
-        nights,
-        name,
-        newest,
-        find_fingerprint(connection, pipeline.name, name) or _stopped(newest, name),
-        champion,
-        asked_to_train(connection, night.run.id),
-        _drifted(night, connection, newest, champion),
-        _shifted(night, connection, newest, nights),
-    )
-
-
-def _stopped(newest: ModelVersion | None, name: str) -> ModelVersion | None:
-    """The newest version, if it learned under this name in a search that its time stopped."""
-    return newest if newest is not None and newest.params.get("learned_as") == name else None
-
-
-def survey_nights(
-    connection: sa.Connection, definition: Definition, start: datetime, *, table: int | None = None
-) -> tuple[Sequence[Published], str]:
-    """The nights that a model for the night that starts at `start` learns from, and the name of what it would be.
-
-    A table that is whole every night holds all that is known, so of such nights it is this one alone: `table` is the
-    number of its batch, or it is the one that readers see.
-    """
-    pipeline = definition.pipeline
-    if pipeline.is_snapshot:
-        nights = _whole_table(connection, pipeline.name, start, table)
-    else:
-        earliest = start.astimezone(pipeline.interval.timezone) - pipeline.model.window
-        nights = published_batches(connection, pipeline.name, BatchKind.INPUT, start=earliest, end=start)
-    name = fingerprint(
-        [(each.interval.start.isoformat(), each.content_hash) for each in nights],
-        definition_of(definition), code_of(definition, *CODE), libraries_here(),
-    )  # fmt: skip
-    return nights, name
-
-
-def _whole_table(connection: sa.Connection, pipeline: str, start: datetime, table: int | None) -> Sequence[Published]:
-    if table is None:
-        return published_batches(connection, pipeline, BatchKind.INPUT, start=start)[:1]
-    batch = load_batch(connection, table)
-    return [Published(batch.interval, batch.id, batch.rows, batch.content_hash or "")]
-
-
-def _drifted(night: Night, connection: sa.Connection, newest: ModelVersion | None, champion: ModelVersion | None) -> str:
-    """The sentence that what readers were told has drifted since the newest training, empty when it has not: on each of the
-    newest nights the predictions are past the limit and a watched feature has moved with them (docs/decisions/0005-models.md)."""
-    limit = night.pipeline.model.drift_limit
-    if newest is None or champion is None or limit is None:
-        return ""
-    found = newest_drifts(
-        connection, champion.id, since=newest.trained_for, before=night.interval.start, nights=NIGHTS_IN_A_ROW
-    )  # fmt: skip
-    adrift = [
-        each for each in found if is_shift(each.effect, rows=each.rows, limit=limit) and is_shift(each.cause, rows=each.rows)
-    ]
-    if len(adrift) < NIGHTS_IN_A_ROW:
-        return ""
-    return f"the predictions of version {champion.version} have drifted {len(adrift)} nights in a row " + (
-        f"(psi {found[0].effect:.2f}, limit {limit:g}), and a feature with them (psi {found[0].cause:.2f})"
-    )
-
-
-def _shifted(
-    night: Night, connection: sa.Connection, newest: ModelVersion | None, nights: Sequence[Published]
-) -> str:  # fmt: skip
-    """Why nobody can tell any more which rows were learned from, as the end of a sentence; empty when it can be told, or when no
-    training is due by age at all. Rows that only their lines name are lost with every change, those in order of time with the
-    table that was learned from."""
-    folds = Folds.from_json(newest.params.get("folds")) if newest is not None else None
-    if newest is None or folds is None or not nights or night.pipeline.model.retrain_after is None or folds.by == "key":
-        return ""
-    learned = load_batch(connection, newest.batches[0])
-    if learned.state is BatchState.DROPPED:
-        return "the table that it learned from was pruned, so which rows it learned from must be told anew"
-    if learned.content_hash == nights[0].content_hash or not is_shifting(night.pipeline):
-        return ""
-    return "the table changed, and its rows have no name but their line, so which of them it learned from must be told anew"
-
-
-def definition_of(definition: Definition) -> str:
-    """A fingerprint of all that the user wrote about learning: target, features, model, columns' types, the folder's Python."""
-    pipeline = definition.pipeline
-    types = {name: pipeline.columns[name].type for name in (*pipeline.features.columns, pipeline.target.column)}
-    return fingerprint(pipeline.model_fingerprint, types, definition.code_hash)
-
-
-def _decide(night: Night, ground: Ground) -> Decision:
-    newest, changed = ground.newest, ""
-    if newest is not None and newest.params.get("definition") != definition_of(night.definition):
-        changed = "what is written under target, features or model changed"
-    elif ground.shifted:
-        changed = ground.shifted
-    elif newest is not None and newest.trained_for == night.interval.start:
-        changed = "the nights, the code or the libraries that it learned with changed"
-    return decide_training(
-        night=night.interval.start,
-        last_trained_for=newest.trained_for if newest else None,
-        retrain_after=night.pipeline.model.retrain_after,
-        nights=len(ground.nights),
-        needed=1 if night.pipeline.is_snapshot else night.pipeline.model.min_intervals,
-        asked=ground.asked,
-        changed=changed,
-        drifted=ground.drifted,
-        unusable=_unusable(ground.champion),
-    )
-
-
-def _unusable(champion: ModelVersion | None) -> str:
-    """Why the champion cannot be loaded here, empty when it can: scoring would refuse it, so the night trains one that it need
-    not refuse."""
-    other = other_versions(champion.libraries) if champion is not None else None
-    return f"the champion, version {champion.version}, {other[1]}" if champion is not None and other else ""
 
 
 def _reused(ground: Ground, version: ModelVersion) -> StageReport:

@@ -286,11 +286,25 @@ def test_a_table_whose_rows_only_their_lines_name_is_learned_anew_when_it_change
     shift.take("2024-01-01", rows=numbered(rows))
     assert shift.take("2024-01-02", rows=numbered(rows))["train"].state is StageState.SKIPPED
     said = shift.take("2024-01-03", rows=numbered(inserted(rows)))
-    assert said["train"].reason.startswith("the newest model was trained before the table changed, and its rows have no name")
+    assert said["train"].reason.startswith("the table is not the one that version 1 learned from, and rows have no name but")
     (line,) = shift.query("SELECT metrics, card FROM reading.model WHERE version = 2")
     assert line.metrics["rows"] == 359, "the champion is asked only about rows that it can be shown not to have learned"
     assert "for its line is no name" in line.card["measured"]["how"]
     assert said["observe"].rows_in == (361 if said["train"].detail["promoted"] else 359)
+
+
+def test_when_the_champions_table_is_gone_a_challenger_that_lost_since_does_not_hide_it(shift: Nightshift) -> None:
+    shift.rewrite("joined: {type: date, null: true}", "joined: {type: date, null: true, time: true}")
+    shift.rewrite("params: {max_iter: 30}", "params: {max_iter: 30}, promote: {gain: 0.5}")
+    rows = member_rows()
+    shift.take("2024-01-01", rows=rows)
+    assert not shift.take("2024-01-02", rows=rows[1:], retrain=True)["train"].detail["promoted"]
+    with shift.owner.begin() as connection:
+        connection.execute(sa.text("DROP TABLE overnight_members.landed_1"))
+        connection.execute(sa.text("UPDATE overnight.batch SET state = 'dropped' WHERE id = 1"))
+    said = shift.take("2024-01-03", rows=rows[2:])
+    assert said["train"].reason.startswith("the table that version 1 learned from was pruned, and rows are told by it, so which")
+    assert said["train"].detail["promoted"], "every row would be marked as hindsight until the next training by age"
 
 
 def with_moment(shift: Nightshift, rows: list[dict[str, Any]], *, filled: bool) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from domain.errors import DefinitionError, LeakRefused
 from domain.words import StageState
 from infra.settings import Settings
 from tasks.artifacts import libraries_here
+from tasks.lane import may_train
 from tests.tasks.nightshift import Nightshift, shop_rows
 
 THREE = ("2024-01-01", "2024-01-02", "2024-01-03")
@@ -83,12 +84,23 @@ def test_a_champion_that_cannot_be_loaded_here_is_replaced_in_the_same_night(
 ) -> None:
     shift.take_all(*THREE)
     here = libraries_here()
-    for where in ("tasks.artifacts", "tasks.train"):
+    for where in ("tasks.artifacts", "tasks.due", "tasks.train"):
         monkeypatch.setattr(f"{where}.libraries_here", lambda: {**here, "scikit-learn": "0.0.1"})
     said = shift.take("2024-01-04")
     was = f"the champion, version 1, was fitted under scikit-learn {here['scikit-learn']}, and this is scikit-learn 0.0.1"
     assert said["train"].reason.startswith(f"{was}; version 2 is champion")
     assert said["score"].rows_out == 120
+
+
+def test_a_night_beside_others_waits_for_its_turn_to_replace_a_champion_that_cannot_be_loaded_here(
+    shift: Nightshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift.take_all(*THREE)
+    night, here = shift.interval("2024-01-04"), libraries_here()
+    assert not may_train(shift.engine, shift.definition, night, model="as-due")
+    monkeypatch.setattr("tasks.artifacts.libraries_here", lambda: {**here, "scikit-learn": "0.0.1"})
+    assert may_train(shift.engine, shift.definition, night, model="as-due")
+    assert not may_train(shift.engine, shift.definition, night, model="as-was")
 
 
 def test_training_can_be_asked_for(shift: Nightshift) -> None:
