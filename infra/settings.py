@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     web_trust_header: str | None = Field(
         None, description="the header in which such a proxy names whom it has let in; none: nobody is believed"
     )
+    web_rate: int | None = Field(
+        None, ge=0, description="questions a minute from one token, person or address, a sixth of them at once; 0: any number; "
+        "none: 6000 where tokens are asked for, any number elsewhere"
+    )  # fmt: skip
+    web_seconds: float = Field(5.0, gt=0, le=600, description="seconds that Postgres may take for one answer of the web")
+    web_export_seconds: float = Field(600.0, gt=0, le=86400, description="seconds that Postgres may take for one download")
     web_key: str | None = Field(
         None, repr=False, description="what signs the sessions of people who log in; none: home/web.key, made when it is needed"
     )

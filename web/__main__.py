@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 from domain.errors import DatabaseUnavailable, OvernightError, UsageError
 from infra.settings import Settings, load_settings
@@ -23,9 +24,17 @@ def serve(host: str, port: int | None) -> None:
         require_key(settings, host)
     uvicorn.run(
         create_app(settings, closed=closed), host=host, port=port or settings.web_port, timeout_graceful_shutdown=3,
-        server_header=False,
-        log_level="warning", proxy_headers=False,
+        server_header=False, log_level="warning", proxy_headers=False, access_log=False, http=http_protocol(), ws="none",
     )  # fmt: skip
+
+
+def http_protocol() -> Any:
+    """What reads HTTP; where httptools is not built, uvicorn's other parser, which has its own limit."""
+    try:
+        from web.protocol import BoundedHttp
+    except ImportError:
+        return "h11"
+    return BoundedHttp
 
 
 def require_key(settings: Settings, host: str) -> None:

@@ -19,6 +19,7 @@ from infra.settings import Settings
 from store.reads.connection import Reader
 from store.reads.pulse import Pulse
 from store.reads.tokens import find_token
+from web.limits import FREE, Limiter, asker_of, check_size
 from web.sessions import Sessions
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -64,11 +65,22 @@ class Believed:
 
     def is_proxy(self, scope: Scope) -> bool:
         """By the address at the other end of the connection, never by what a header says of it."""
+        return bool(self.proxies) and self._holds(str((scope.get("client") or ("",))[0]))
+
+    def _holds(self, text: str) -> bool:
         try:
-            address = ipaddress.ip_address((scope.get("client") or ("",))[0])
+            address = ipaddress.ip_address(text)
         except ValueError:
             return False
         return any(address in network for network in self.proxies)
+
+    def address(self, scope: Scope, headers: Headers) -> str:
+        """Where a question comes from: the other end of the connection, or whom the nearest proxies say that they speak for."""
+        peer = str((scope.get("client") or ("unknown",))[0])
+        if not self.proxies or not self._holds(peer):
+            return peer
+        told = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
+        return next((one for one in reversed(told) if one and not self._holds(one)), peer)
 
     def guest(self, headers: Headers) -> Guest | None:
         """Named twice is named by nobody: one of the two may have come from outside."""
@@ -151,10 +163,13 @@ Refuse = Callable[[Request, OvernightError | None], object]
 
 
 class Door:
-    """Lets in or refuses before anything else is looked at: routes, kept answers, tags. Without keys everybody is let in."""
+    """Lets in or refuses before anything else is looked at: routes, kept answers, tags. Without keys everybody is let in,
+    and without a limiter as often as they like."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None, believed: Believed, refuse: "Callable[..., ASGIApp]") -> None:
-        self.app, self.keys, self.believed, self.refuse = app, keys, believed, refuse
+    def __init__(
+        self, app: ASGIApp, keys: Keys | None, believed: Believed, limiter: Limiter | None, refuse: "Callable[..., ASGIApp]"
+    ) -> None:
+        self.app, self.keys, self.believed, self.limiter, self.refuse = app, keys, believed, limiter, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -163,14 +178,17 @@ class Door:
         headers, proxied = Headers(scope=scope), self.believed.is_proxy(scope)
         if proxied and headers.get("x-forwarded-proto") in ("http", "https"):
             scope["scheme"] = headers["x-forwarded-proto"]
+        scope[_GUEST] = NOBODY  # in place, because who counts answers looks into it afterwards
         error: OvernightError | None = None
         guest: Guest | None = None
         try:
+            check_size(scope)
             guest = await self._recognise(scope, headers, proxied=proxied)
+            scope[_GUEST] = guest or NOBODY
+            self._count(scope, headers, guest)
         except OvernightError as failed:
             error = failed
-        scope[_GUEST] = guest or NOBODY  # in place, because who counts answers looks into it afterwards
-        if guest is None:
+        if guest is None or error is not None:
             await self.refuse(Request(scope), error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -183,7 +201,21 @@ class Door:
         digest = self.keys.read(headers, scheme=scope.get("scheme", "http"))
         if digest is None:
             return self.believed.guest(headers) if proxied else None
-        return self.keys.known(digest) or await run_in_threadpool(self.keys.find, digest)
+        known = self.keys.known(digest)
+        if known is None:
+            if self.limiter is not None:  # whoever tries out secrets is counted; after too many the database is not asked
+                self.limiter.check(asker_of(self.believed.address(scope, headers)), "one address")
+            known = await run_in_threadpool(self.keys.find, digest)
+        return known
+
+    def _count(self, scope: Scope, headers: Headers, guest: Guest | None) -> None:
+        """By token or by the name that a proxy has given, wherever they ask from; everybody else by address."""
+        if self.limiter is None or scope["path"] in FREE or scope["path"].startswith("/static/"):
+            return
+        if guest is None or guest is EVERYBODY or guest is NOBODY:
+            self.limiter.count(asker_of(self.believed.address(scope, headers)), "one address")
+        else:
+            self.limiter.count(guest.secret_hash or ("named", guest.name), "one token" if guest.secret_hash else "one person")
 
 
 def cookie_name(scheme: str) -> str:

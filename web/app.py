@@ -39,6 +39,7 @@ from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
 from web.keeping import KeptAnswers
+from web.limits import USUAL_RATE, Limiter
 from web.security import SecurityHeaders
 from web.sessions import open_sessions
 
@@ -77,7 +78,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse = pulse
     app.state.keys = Keys(reader, pulse, edge.now, open_sessions(settings)) if closed else None
-    app.state.hosts = named_hosts(settings)
+    app.state.hosts, app.state.export_seconds = named_hosts(settings), settings.web_export_seconds
     edge.pages.globals["closed"] = closed
     for part in (login, health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
         app.include_router(part.router)
@@ -86,12 +87,18 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     app.state.requests = metrics.Requests()
     if pulse:
         app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
-    app.add_middleware(Door, keys=app.state.keys, believed=believed, refuse=login.refuse)
+    app.add_middleware(Door, keys=app.state.keys, believed=believed, limiter=open_limiter(settings, closed), refuse=login.refuse)
     app.add_middleware(metrics.CountRequests, requests=app.state.requests)
     anywhere = closed and not app.state.hosts  # a page of another host cannot show a token, so no name needs to be known
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def open_limiter(settings: Settings, closed: bool) -> Limiter | None:
+    """On an open loopback everybody is the one who runs it."""
+    rate = settings.web_rate if settings.web_rate is not None else USUAL_RATE if closed else 0
+    return Limiter(rate) if rate else None
 
 
 def named_hosts(settings: Settings) -> list[str]:
@@ -105,7 +112,8 @@ def _utc_now() -> datetime:
 def open_reader(settings: Settings) -> Reader:
     """A pool that logs in as the reader, or acts as it when the URL's user is the one who may do everything."""
     acts = settings.database_url is not None and settings.reader_url is None
-    return Reader(database_url(settings, role="reader"), role="overnight_reader" if acts else None)
+    role = "overnight_reader" if acts else None
+    return Reader(database_url(settings, role="reader"), role=role, seconds=settings.web_seconds)
 
 
 def templates() -> Environment:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from domain.errors import DatabaseUnavailable, OvernightError, Pruned, UsageError
 from store.reads.connection import TooSlow
 from web.edge import NotFound, Unchanged
+from web.limits import TooLong, TooOften
 from web.schemas import Problem
 
 log = logging.getLogger("overnight.web")
@@ -21,6 +22,8 @@ _TITLES = {
     410: "The rows are gone",
     400: "The question is not understood",
     422: "The question is not understood",
+    413: "The question is too long",
+    414: "The question is too long",
     429: "Too much at once",
     503: "The numbers cannot be read now",
     500: "Something broke here",
@@ -40,6 +43,10 @@ def status_of(error: OvernightError) -> int:
             return 404
         case Pruned():
             return 410
+        case TooLong():
+            return error.status
+        case TooOften():
+            return 429
         case DatabaseUnavailable() | TooSlow():
             return 503
         case UsageError():
@@ -81,7 +88,16 @@ def answer_known(request: Request, error: Exception) -> Response:
         log.warning("%s: %s", request.scope["path"], error, exc_info=error.__cause__)
     what = error.what[:1].upper() + error.what[1:]
     detail = what if what.endswith((".", "?")) else f"{what}."
-    return problem(request, status, detail, hint=error.hint, headers={"Retry-After": "5"} if status == 503 else None)
+    return problem(request, status, detail, hint=error.hint, headers=_headers_of(error, status))
+
+
+def _headers_of(error: OvernightError, status: int) -> dict[str, str]:
+    match error:
+        case TooOften():
+            return {"Retry-After": str(error.seconds)}
+        case TooLong():
+            return {"Connection": "close"}  # and what follows is not read
+    return {"Retry-After": "5"} if status == 503 else {}
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -69,7 +69,10 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
             view.pipeline, _whole(question), batch=seen.batch, input_batch=seen.input_batch, capped=False
         )
         line = "; ".join(trust_words(trust, view.pipeline))
-        copy = Copy(edge.reader, statement, parameters, form="ndjson" if form == "ndjson" else "csv", batch=seen.batch)
+        copy = Copy(
+            edge.reader, statement, parameters, form="ndjson" if form == "ndjson" else "csv", batch=seen.batch,
+            seconds=request.app.state.export_seconds,
+        )  # fmt: skip
         blocks = copy.blocks()
         if form == "parquet":
             types = column_types(view.pipeline)

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from deployments.catalogue import Definition
 from infra.settings import Settings
+from web.__main__ import http_protocol
 from web.app import create_app
 
 
@@ -73,7 +74,7 @@ def served(settings: Settings, clock: Callable) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error", http=http_protocol()))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
