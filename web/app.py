@@ -16,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Reader
+from store.reads.express import Express
 from store.reads.pulse import Pulse
 from web import (
     api,
@@ -39,6 +40,7 @@ from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
 from web.keeping import KeptAnswers
+from web.lookup import LookUps
 from web.limits import USUAL_RATE, Limiter
 from web.security import SecurityHeaders
 from web.sessions import open_sessions
@@ -57,17 +59,19 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     believed = read_believed(settings)
     closed = closed or settings.web_tokens or bool(believed.header)
     reader = open_reader(settings)
-    pulse = Pulse(reader) if live else None
+    pulse, express = (Pulse(reader), Express(reader)) if live else (None, None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reader.open()
-        if pulse:
+        if pulse and express:
             pulse.start()
+            express.open()
         try:
             yield
         finally:
-            if pulse:
+            if pulse and express:
+                await express.close()
                 pulse.stop()
             reader.close()
 
@@ -76,7 +80,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
         redoc_url=None, openapi_url=None,
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
-    app.state.pulse = pulse
+    app.state.pulse, app.state.express = pulse, express
     app.state.keys = Keys(reader, pulse, edge.now, open_sessions(settings)) if closed else None
     app.state.hosts, app.state.export_seconds = named_hosts(settings), settings.web_export_seconds
     edge.pages.globals["closed"] = closed
@@ -85,7 +89,8 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     install_errors(app)
     app.state.requests = metrics.Requests()
-    if pulse:
+    if pulse and express:
+        app.add_middleware(LookUps, edge=edge, express=express)
         app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
     app.add_middleware(Door, keys=app.state.keys, believed=believed, limiter=open_limiter(settings, closed), refuse=login.refuse)
     app.add_middleware(metrics.CountRequests, requests=app.state.requests)

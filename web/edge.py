@@ -19,6 +19,7 @@ from domain.trust import TrustLine
 from store.reads.connection import Connection, Reader
 from store.reads.pipelines import Alive, Mark, declared, ledger_mark, living_runs
 from store.reads.pulse import Pulse
+from store.reads.rows import newest_publication
 from store.reads.trust import PipelineStanding, stand
 from web.access import Guest, guest_of
 from web.keeping import Kept, Shelf, next_change
@@ -95,6 +96,13 @@ class Known:
     mark: Mark
     stamp: str
 
+    @property
+    def one(self) -> PipelineStanding:
+        return self.standings[0]
+
+    def view(self, connection: Connection, now: datetime) -> View:
+        return View(connection, now, self.alive, self.standings, self.mark)
+
 
 @dataclass(slots=True)
 class Edge:
@@ -124,35 +132,39 @@ class Edge:
     ) -> Response:
         """Assembles an answer from one moment of the database, as JSON or through a template.
 
-        `lone` says that the answer reads one statement beside what is known of the pipeline, and only sealed rows of the
-        batch that is known, `keep` that the answer is all that its address gives. Raises Unchanged, before
-        anything but the trust line was read, when the asker's tag is still right.
+        `lone` says that the answer reads only sealed rows of the batch that is known, so that it is right if readers still
+        see that batch; `keep` that the answer is all that its address gives. Raises Unchanged, before anything but the trust
+        line was read, when the asker's tag is still right.
         """
-        now, asked, guest = self.now(), request.headers.get("if-none-match", ""), guest_of(request)
+        now, guest = self.now(), guest_of(request)
         version = self.pulse.version if self.pulse and self.pulse.connected else None
-        known = self._known(pipeline, guest, version, now)
+        known = self.recall(pipeline, guest, now=now)
 
         def read(connection: Connection) -> tuple[Answered, str, Known]:
             found = known
-            if found is None or (not lone and ledger_mark(connection, pipeline) != found.mark):  # changed, and not heard yet
+            if found is None or ledger_mark(connection, pipeline) != found.mark:  # changed, and not heard yet
                 found = self._learn(connection, pipeline, guest, now=now, alive=alive, version=version)
-            view = View(connection, now, found.alive, found.standings, found.mark)
-            tag = self._tag(found, template)
-            if holds_tag(asked, tag) and not any(one.running for one in view.standings):
-                raise Unchanged(tag)
-            return assemble(view), tag, found
+            tag = self.check_tag(request, found, template)
+            return assemble(found.view(connection, now)), tag, found
 
+        def read_beside(connection: Connection) -> tuple[Answered, str, Known] | None:
+            if known is None or newest_publication(connection, known.one.pipeline.name) != known.one.key:
+                return None  # the pointer has moved, and that was not heard yet
+            return assemble(known.view(connection, now)), self.tag(known, template), known
+
+        if known is not None:
+            self.check_tag(request, known, template)
         alive = known.alive if known else self.reader.ask(living_runs)
-        if known is not None and lone:
-            answered, tag, found = self.reader.ask(read)
-        else:
-            answered, tag, found = self.reader.ask_at_once(read)
-        response = self._respond(answered, tag, template=template, path=request.url.path)
+        beside = self.reader.ask(read_beside) if known is not None and lone else None
+        answered, tag, found = beside or self.reader.ask_at_once(read)
+        response = self.respond(answered, tag, template=template, path=request.url.path)
         if keep and version is not None and answered.settled and found.version == version:
-            self._keep(request, response, found, tag)
+            self.keep(request, response, found, tag)
         return response
 
-    def _known(self, pipeline: str | None, guest: Guest, version: int | None, now: datetime) -> Known | None:
+    def recall(self, pipeline: str | None, guest: Guest, *, now: datetime) -> Known | None:
+        """How the pipelines stand, if that was read before, nothing was heard since, and no deadline has passed."""
+        version = self.pulse.version if self.pulse and self.pulse.connected else None
         known = self.known.get((pipeline, guest.scope))
         return known if known is not None and known.version == version and now < known.until else None
 
@@ -169,18 +181,25 @@ class Edge:
             self.known[pipeline, guest.scope] = known
         return known
 
-    def _keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
+    def keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
         if any(one.running for one in known.standings):
             return
         headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
         address = (guest_of(request).scope, request.scope["path"], request.scope["query_string"])
         self.shelf.put(address, Kept(known.version, known.until, tag, headers, bytes(response.body)))
 
-    def _tag(self, known: Known, template: str | None) -> str:
+    def check_tag(self, request: Request, known: Known, template: str | None) -> str:
+        """The tag of an answer; raises Unchanged when the asker holds it already."""
+        tag, asked = self.tag(known, template), request.headers.get("if-none-match", "")
+        if asked and holds_tag(asked, tag) and not any(one.running for one in known.standings):
+            raise Unchanged(tag)
+        return tag
+
+    def tag(self, known: Known, template: str | None) -> str:
         digest = hashlib.sha256(f"{self.build} {template} {known.stamp}".encode()).hexdigest()[:16]
         return f'W/"p{known.mark.publication}-{digest}"'
 
-    def _respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
+    def respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
         headers = answer_headers(answered.trust, tag=tag if answered.settled else None)
         if template is None:
             return Response(answered.body.model_dump_json(), media_type="application/json", headers=headers)

@@ -39,12 +39,22 @@ def rows(
     page = Page([], None)
     if seen is not None and seen.input_batch is not None:
         page = read_page(view.connection, pipeline, question, batch=seen.batch, input_batch=seen.input_batch)
+    return describe_rows(
+        pipeline, question, page, seen=seen, trust=trust, as_of=as_of, next_=_next(path, query, page.next),
+        facets=_facets(view, question, seen) if facets else [],
+    )  # fmt: skip
+
+
+def describe_rows(
+    pipeline: Pipeline, question: Question, page: Page, *, seen: Published | None, trust: TrustLine,
+    as_of: datetime | None = None, next_: str | None = None, facets: Sequence[Facet] = (),
+) -> Answered:  # fmt: skip
+    """The answer about a page, however it was read."""
     types = column_types(pipeline)
     body = RowsAnswer(
         pipeline=pipeline.name, night=pipeline.calendar.label(seen.interval) if seen else None, as_of=as_of,
         columns={name: types[name] for name in question.columns}, total=seen.rows if seen else 0, rows=list(page.rows),
-        facets=_facets(view, question, seen) if facets else [],
-        next=_next(path, query, page.next), trust=trust_of(trust),
+        facets=list(facets), next=next_, trust=trust_of(trust),
     )  # fmt: skip
     return Answered(body, [(trust, pipeline)])
 

@@ -31,7 +31,7 @@ _TITLES = {
 
 
 def install_errors(app: FastAPI) -> None:
-    app.add_exception_handler(Unchanged, _unchanged)
+    app.add_exception_handler(Unchanged, answer_unchanged)
     app.add_exception_handler(OvernightError, answer_known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -75,7 +75,7 @@ def problem(request: Request, status: int, detail: str, *, hint: str = "", heade
     return Response(text, status, kept, "text/html")
 
 
-def _unchanged(_: Request, error: Exception) -> Response:
+def answer_unchanged(_: Request, error: Exception) -> Response:
     assert isinstance(error, Unchanged)
     return Response(status_code=304, headers={"ETag": error.tag, "Cache-Control": "private, no-cache"})
 

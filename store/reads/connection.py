@@ -98,13 +98,14 @@ class Reader:
     def apart(self, *, seconds: float, name: str = "overnight web") -> Iterator[Connection]:
         """A session of its own, outside the pool, for an export or for LISTEN; closed, and its work ended, on leaving."""
         with translated_errors():
-            connection = self._connect(seconds, name)
+            connection = self.connect(seconds, name=name)
             try:
                 yield connection
             finally:
                 connection.close()
 
-    def _connect(self, seconds: float, name: str) -> Connection:
+    def connect(self, seconds: float, *, name: str = "overnight web") -> Connection:
+        """A session that is the caller's to close; raises what psycopg raises."""
         arguments = {**self._arguments, "application_name": name}
         options = f"{arguments.pop('options')} -c statement_timeout={seconds * 1000:.0f}"
         return psycopg.connect(arguments.pop("conninfo"), options=options, autocommit=True, row_factory=dict_row, **arguments)

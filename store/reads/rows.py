@@ -29,6 +29,7 @@ CASTS = {
 }  # fmt: skip
 OWN = ("prediction", "probability", "model_version", "hindsight")
 MOST_FILTERS = 12
+POINTER = "overnight publication"  # no column of a contract holds a space
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Question:
 class Page:
     rows: Sequence[Row]
     next: str | None
+
+
+def names_one(pipeline: Pipeline, question: Question) -> bool:
+    """Whether the question can only be answered by one row or none, which the key's index finds."""
+    named = {one.column for one in question.filters if one.operator == "eq"}
+    return question.after is None and all(name in named for name in pipeline.key)
 
 
 def column_types(pipeline: Pipeline) -> dict[str, str]:
@@ -109,7 +116,11 @@ def _decimal(text: str) -> Decimal:
 def read_page(connection: Connection, pipeline: Pipeline, question: Question, *, batch: int, input_batch: int) -> Page:
     """One page of one batch, and the cursor of the next."""
     statement, parameters = compose(pipeline, question, batch=batch, input_batch=input_batch)
-    rows = fetch(connection, statement, parameters)
+    return page_of(pipeline, question, fetch(connection, statement, parameters))
+
+
+def page_of(pipeline: Pipeline, question: Question, rows: Sequence[Row]) -> Page:
+    """What the composed statement has given, as a page: it asks for one row more than is shown."""
     if len(rows) <= question.limit:
         return Page([_shown(row, question) for row in rows], None)
     rows = rows[: question.limit]
@@ -121,10 +132,11 @@ def _shown(row: Row, question: Question) -> Row:
 
 
 def compose(
-    pipeline: Pipeline, question: Question, *, batch: int, input_batch: int, capped: bool = True
+    pipeline: Pipeline, question: Question, *, batch: int, input_batch: int, capped: bool = True, pointed: bool = False
 ) -> tuple[str, list[Any]]:
     """The statement and its parameters; columns come from the contract alone, values are always parameters.
 
+    With `pointed` every row also says, as POINTER, which publication readers see of the newest night at that very moment.
     Raises UsageError for a column, value or cursor that is none.
     """
     types = column_types(pipeline)
@@ -132,7 +144,7 @@ def compose(
     check_columns(pipeline, asked)
     if len(question.filters) > MOST_FILTERS:
         raise UsageError(f"{len(question.filters)} filters are more than the {MOST_FILTERS} that one question may hold")
-    parameters: list[Any] = [batch, input_batch]
+    parameters: list[Any] = []
     conditions = tuple(_filtered(question.filters, types, parameters, zone=pipeline.interval.timezone))
     sort, keys = _order(pipeline, question)
     behind: tuple[tuple[str, str], ...] = ()
@@ -145,8 +157,8 @@ def compose(
     if capped:
         parameters.append(question.limit + 1)
     statement = _statement(
-        pipeline.name, question.columns, conditions, sort, keys, behind,
-        at_empty=at_empty, descending=question.descending, capped=capped,
+        pipeline.name, (batch, input_batch), question.columns, conditions, sort, keys, behind,
+        at_empty=at_empty, descending=question.descending, capped=capped, pointed=pointed,
     )  # fmt: skip
     return statement, parameters
 
@@ -162,6 +174,7 @@ def _order(pipeline: Pipeline, question: Question) -> tuple[tuple[str, ...], tup
 @lru_cache(maxsize=512)
 def _statement(
     name: str,
+    batches: tuple[int, int],
     columns: tuple[str, ...],
     filters: tuple[tuple[str, str, str], ...],
     sort: tuple[str, ...],
@@ -171,9 +184,13 @@ def _statement(
     at_empty: bool,
     descending: bool,
     capped: bool,
+    pointed: bool,
 ) -> str:
-    """The text of a question's shape; kept, because composing it costs more than Postgres takes to answer."""
-    conditions: list[sql.Composable] = [sql.SQL("batch = %s AND input_batch = %s")]
+    """The text of a question's shape; kept, because composing it costs more than Postgres takes to answer.
+
+    The batches stand in it as numbers, so that Postgres plans it once for their two tables and not for each key anew.
+    """
+    conditions: list[sql.Composable] = [sql.SQL("batch = {} AND input_batch = {}").format(*batches)]
     conditions += [_condition(*one) for one in filters]
     if behind:
         conditions.append(_behind(sort, keys, dict(behind), at_empty=at_empty, descending=descending))
@@ -181,13 +198,30 @@ def _statement(
     down = sql.SQL(" DESC" if descending else "")
     order = [sql.Identifier(one) + down + sql.SQL(" NULLS LAST") for one in sort]
     order += [sql.Identifier(one) + down for one in keys]
-    wanted = dict.fromkeys([*columns, *sort, *keys]) if capped else columns
+    wanted = [sql.Identifier(one) for one in (dict.fromkeys([*columns, *sort, *keys]) if capped else columns)]
+    pointer = [_POINTER.format(newest=_NEWEST.format(name=name), pointer=sql.Identifier(POINTER))] if pointed else []
     statement = sql.SQL("SELECT {columns} FROM {view} WHERE {conditions} ORDER BY {order}{limit}").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, wanted)), view=sql.Identifier(name, "history"),
+        columns=sql.SQL(", ").join([*wanted, *pointer]), view=sql.Identifier(name, "history"),
         conditions=sql.SQL(" AND ").join(conditions), order=sql.SQL(", ").join(order),
         limit=sql.SQL(" LIMIT %s" if capped else ""),
     )  # fmt: skip
     return statement.as_string()
+
+
+# one step of an index
+_NEWEST = sql.SQL("""
+SELECT id FROM reading.publication WHERE pipeline = {name} AND kind = 'prediction' ORDER BY interval_start DESC, id DESC LIMIT 1
+""")
+_POINTER = sql.SQL("({newest}) AS {pointer}")
+
+
+def newest_publication(connection: Connection, pipeline: str) -> int:
+    """The publication that readers see of the newest night; 0 while there is none."""
+    line = connection.execute(_NEWEST_OF, [pipeline]).fetchone()
+    return line["id"] if line else 0
+
+
+_NEWEST_OF = _NEWEST.format(name=sql.Placeholder())
 
 
 def _condition(column: str, operator: str, cast: str) -> sql.Composed:
@@ -251,11 +285,12 @@ def _behind(
 def _cursor(pipeline: Pipeline, question: Question, last: Row) -> str:
     sort, keys = _order(pipeline, question)
     names = [*sort, *keys]
-    values = [None if last[name] is None else _text(last[name]) for name in names]
+    values = [None if last[name] is None else text_of(last[name]) for name in names]
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as Postgres reads it."""
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -110,11 +110,11 @@ def tell(database: str, payload: str) -> None:
 def test_rows_and_their_trust_line_are_of_one_batch_before_a_publication_is_heard(
     live: TestClient, published: Ledger, monkeypatch: pytest.MonkeyPatch, night: str
 ) -> None:
-    old = live.get("/api/v1/p/shops").json()["trust"]["batch"]
+    assert live.get("/api/v1/p/shops").json()["trust"]["batch"] is not None
     monkeypatch.setattr(app_of(live).state.pulse, "_beat", lambda *_: None)
     newest = published.publish("2024-01-04", model=1, salt="corrected", rows=50, shift=0.25)
     answer = live.get(f"/api/v1/p/shops/rows?night={night}").json()
-    assert (answer["trust"]["batch"], answer["total"]) == ((newest, 50) if night != "latest" else (old, 66))
+    assert (answer["trust"]["batch"], answer["total"]) == (newest, 50)
 
 
 def test_the_session_that_listens_asks_something_too(live: TestClient, database: str) -> None:
