@@ -1,69 +1,95 @@
-"""`make bench [size=small|full]`: every comparison in one run, each in a process of its own; a table, and results.json.
+"""`make bench [size=small|full]`: every comparison in one run, each in a process of its own; a table, results.json, and the page.
 
-Each comparison measures ours and the other side by side. What a ratio means, and which side of 1 is better, stands in LOWER
-and in the file that measures it.
+Each comparison measures ours and the other side by side. What a ratio means, which side of 1 is better and what was asked
+stands in `bench/ratios.py`. `--guard` compares with the committed ratios instead of writing, and never fails.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
+from bench.guard import warn
+from bench.page import write_pages
+from bench.ratios import BY_NAME, RATIOS
+from bench.results import merge, ratios_of, read_results, this_machine, today, write_results
 from cli.show import out, print_table, say
 
-# What each file is asked for, by size; a file is `python -m bench.NAME ARGUMENT` and prints JSON.
-ARGUMENTS = {
-    "ingest": {"small": "small", "full": "full"},
-    "validate": {"small": "336776", "full": "3367760"},
-    "score": {"small": "small", "full": "full"},
-    "orchestration": {"small": "small", "full": "full"},
-    "web": {"small": "small", "full": "full"},
-    "datasette": {"small": "small", "full": "full"},
-    "slots": {"small": "small", "full": "full"},
-    "dask": {"small": "small", "full": "full"},
-}
-LOWER = ("validate", "night", "rss", "slots")  # ratios whose name begins so are costs: lower is better
-RESULTS = Path(__file__).parent / "results.json"
+FILES = tuple(dict.fromkeys(one.file for one in RATIOS))  # each is `python -m bench.NAME SIZE` and prints JSON objects
+Found = dict[str, dict[str, Any]]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--size", choices=["small", "full"], default="full")
-    parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {', '.join(ARGUMENTS)}; none: all")
+    parser.add_argument("--guard", action="store_true", help="compare with the committed ratios, write nothing, fail never")
+    parser.add_argument("--within", type=float, default=float("inf"), metavar="SECONDS", help="begin nothing after so long")
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}; none: all")
     arguments = parser.parse_args()
-    results: dict[str, dict[str, object]] = {}
-    failed = []
-    for name in arguments.only or ARGUMENTS:
-        began = monotonic()
-        say(f"measuring {name} ({arguments.size})")
-        found = _measure(name, ARGUMENTS[name][arguments.size])
-        say(f"  {monotonic() - began:.0f} s")
-        failed += [] if found else [name]
-        results |= found
-    _print(results)
-    RESULTS.write_text(json.dumps({"size": arguments.size, "ratios": results}, indent=2) + "\n")
-    say(f"written to {RESULTS.name}" + (f"; not measured: {', '.join(failed)}" if failed else ""))
+    if unknown := [name for name in arguments.only if name not in FILES]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(FILES)}")
+    found, failed = _measure_all(arguments.only or FILES, arguments.size, within=arguments.within)
+    committed = read_results()
+    _print(found)
+    if arguments.guard:
+        warn(found, ratios_of(committed, arguments.size))
+        return 0
+    write_results(merge(committed, found, size=arguments.size, machine=this_machine(), day=today()))
+    write_pages()
+    missing = f"; not measured: {', '.join(failed)}" if failed else ""
+    say(f"written to bench/results.json and docs/explanation/figures.md{missing}")
     return 1 if failed else 0
 
 
-def _measure(name: str, argument: str) -> dict[str, dict[str, object]]:
+def _measure_all(names: list[str] | tuple[str, ...], size: str, *, within: float) -> tuple[Found, list[str]]:
+    began, found, failed = monotonic(), Found(), list[str]()
+    for number, name in enumerate(names):
+        if monotonic() - began > within:
+            say(f"{within:.0f} s are over; left out: {', '.join(names[number:])}")
+            break
+        start = monotonic()
+        say(f"measuring {name} ({size})")
+        ratios = _measure(name, size)
+        say(f"  {monotonic() - start:.0f} s")
+        failed += [] if ratios else [name]
+        found |= ratios
+    return found, failed
+
+
+def _measure(name: str, size: str) -> Found:
     """One file's ratios; none, and what it said last, when it failed."""
-    done = subprocess.run([sys.executable, "-m", f"bench.{name}", argument], capture_output=True, text=True, check=False)
-    try:
-        document: dict[str, dict[str, object]] = json.loads(done.stdout[done.stdout.index("{") :])
-    except ValueError:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", size], capture_output=True, text=True, check=False, env=environment
+    )  # fmt: skip
+    ratios = read_objects(done.stdout)
+    if done.returncode or not ratios:
         say(f"  {name} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
-        return {}
-    return document
+    return ratios
 
 
-def _print(results: dict[str, dict[str, object]]) -> None:
+def read_objects(text: str) -> Found:
+    """All JSON objects that a comparison has printed, one after the other, as one."""
+    found, decoder, place = Found(), json.JSONDecoder(), text.find("{")
+    while place >= 0:
+        try:
+            part, place = decoder.raw_decode(text, place)
+        except ValueError:
+            break
+        found |= part
+        place = text.find("{", place)
+    return found
+
+
+def _print(results: Mapping[str, Mapping[str, Any]]) -> None:
     rows = []
     for name, figures in results.items():
         ratio, ours, other, count, peak = (figures.get(key) for key in ("ratio", "ours", "other", "rows", "peak_mb"))
-        better = "lower" if name.startswith(LOWER) else "higher"
+        better = BY_NAME[name].better if name in BY_NAME else figures.get("better", "")
         rows.append((name, ratio, better, ours, other, f"{float(str(count or 0)):,.0f}", peak))
     out.print()
     print_table(

