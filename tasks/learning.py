@@ -55,11 +55,17 @@ class Lesson:
 
     @property
     def splits(self) -> "Sequence[tuple[int, Array, Array]]":
-        """Each trial's number, the rows that its twin learns from, and the rows that it is asked about; the newest last."""
+        """Each trial's number, the rows that its twin learns from, and the rows that it is asked about; the newest last. A fold
+        that the sample missed has a twin too, for its rows are in the table; one that nothing here may teach has none."""
         if self.folds is None:
             return [(0, ~self.held, self.held)]
-        there = sorted({int(fold) for fold in self.place})
-        return [(fold, self.folds.learned_from(self.place, fold), self.place == fold) for fold in there]
+        every = [(fold, self.folds.learned_from(self.place, fold), self.place == fold) for fold in range(self.folds.count)]
+        return [(fold, fit, held) for fold, fit, held in every if fit.any() and not self.is_empty(fold)]
+
+    def is_empty(self, fold: int) -> bool:
+        """Whether no row of the table that was learned from is in this fold, so that the model of all rows has seen none of it,
+        nor of what comes after it."""
+        return self.folds is not None and self.folds.by != "time" and self.share == 1 and not (self.place == fold).any()
 
     @property
     def counted(self) -> "Array":
@@ -77,6 +83,8 @@ class Lesson:
             return f"{len(self.nights)} of {needed} published nights have known answers to learn from"
         if self.folds is not None and self.rows < FEWEST:
             return f"{self.rows} of the table's rows have a known answer, and {FEWEST} are needed to learn and to judge"
+        if self.folds is not None and not any(self.counted[held].any() for _, _, held in self.splits):
+            return f"all {self.rows:,} rows that may be learned from fall into one fold, so none is left to judge by"
         if not self.features.notna().any(axis=None):
             return f"none of the {len(self.features.columns)} features holds a value, so there is nothing to learn from"
         if self.task is Task.REGRESSION:

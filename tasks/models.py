@@ -15,13 +15,16 @@ from tasks.frames import Kind
 from tasks.preparing import Hook, prepare
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """`columns` are what has to be read for it, by kind. `twins` holds one model for each fold, by its number, where the
-    model keeps out of each row's prediction what it learned from the row."""
+    model keeps out of each row's prediction what it learned from the row; None where no model was free of that."""
 
     version: ModelVersion
     estimator: Any
@@ -33,7 +36,16 @@ class Loaded:
     @property
     def by_place(self) -> Mapping[int, Any]:
         """Which model speaks of the rows of each place."""
-        return {STRANGE: self.estimator, UNKNOWN: self.estimator, **dict(enumerate(self.twins))}
+        twins = {fold: self.estimator if twin is None else twin for fold, twin in enumerate(self.twins)}
+        return {STRANGE: self.estimator, UNKNOWN: self.estimator, **twins}
+
+    def counted(self, place: "Array") -> "Array":
+        """True for the rows that a model spoke of which knows neither them nor what came after them."""
+        import numpy as np
+
+        assert self.folds is not None
+        blind = [fold for fold, twin in enumerate(self.twins) if twin is None]
+        return self.folds.counted(place) & ~np.isin(place, blind)
 
     def prepare(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         return prepare(rows, self.columns, self.hook)

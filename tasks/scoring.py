@@ -22,7 +22,7 @@ from store.copying import BINARY_HEADER, BINARY_TRAILER, binary_statement, copy_
 from store.drift import Drift
 from store.engine import driver_cursor
 from tasks.context import Night
-from tasks.folds import UNKNOWN, Folds
+from tasks.folds import UNKNOWN
 from tasks.frames import KEY, NIGHT, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
 from tasks.predictions import predict, predict_folded
@@ -87,7 +87,9 @@ def answer_rows(
     count what went by. `rows` is how many there are, about."""
     from tasks.leaves import by_tables
 
-    ranges, models = _ranges(night, watch), {place: by_tables(model, rows=rows) for place, model in loaded.by_place.items()}
+    ranges, places_of = _ranges(night, watch), loaded.by_place
+    forms = {id(model): by_tables(model, rows=rows) for model in {id(each): each for each in places_of.values()}.values()}
+    models = {place: forms[id(model)] for place, model in places_of.items()}
     for chunk in chunks:
         frame, folds = loaded.prepare(to_frame(chunk)), loaded.folds
         if folds is None:
@@ -100,14 +102,14 @@ def answer_rows(
         if watch is not None:
             watch.see(frame, _shown(night.pipeline, prediction, probability))
         answer = _answer(chunk, prediction, probability, night.pipeline, ranges=ranges)
-        yield answer if folds is None else answer.append_column("hindsight", _marks(night, folds, places))
+        yield answer if folds is None else answer.append_column("hindsight", _marks(night, loaded, places))
 
 
-def _marks(night: Night, folds: Folds, places: Any) -> Any:
+def _marks(night: Night, loaded: Loaded, places: Any) -> Any:
     """Which rows only a model of later rows could speak of; of a night in hindsight all."""
     import pyarrow as pa
 
-    return pa.array((places != UNKNOWN) & ~folds.counted(places) | night.run.hindsight)
+    return pa.array((places != UNKNOWN) & ~loaded.counted(places) | night.run.hindsight)
 
 
 def _ranges(night: Night, watch: Watch | None) -> Ranges | None:

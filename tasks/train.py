@@ -118,7 +118,7 @@ def _save(
     card: dict[str, Any],
     profile: dict[str, Any],
 ) -> StageReport:
-    artifact = pack(pack_twins(model, trial.twins, lesson.folds))
+    artifact = pack(pack_twins(model, trial.twins, lesson))
     rows = lesson.known if learns_in_parts(model, lesson) else lesson.rows
     with transaction(night.engine) as connection:
         version = save_model(

@@ -11,7 +11,6 @@ from tasks.cards import Trial
 from tasks.context import Night
 from tasks.estimators import fit_model, metric_of
 from tasks.evidence import interval
-from tasks.folds import Folds
 from tasks.learning import Lesson, read_rows
 from tasks.metrics import measure_prior, prior_of
 from tasks.models import Loaded, read_model, same_question
@@ -37,7 +36,7 @@ def try_recipe(
     dummy = measure_prior(said.answers, known)
     metric, certain = metric_of(night.pipeline), interval(said, metric_of(night.pipeline))
     heard, note = _ask_champion(night, champion, lesson)
-    last = twins[max(twins)]
+    last = twins[max(number for number, _, held in lesson.splits if held.any())]
     if heard is None:
         return Trial(last, twins, counted, said, dummy, said, dummy, champion, None, prior, note, certain, searched=found)
     rows, champion_said = heard
@@ -112,7 +111,7 @@ def _ask_folded(night: Night, connection: sa.Connection, loaded: Loaded, lesson:
     rows, answers, place = read_rows(
         night, connection, lesson.nights, loaded.columns, share=lesson.share, folds=loaded.folds
     )  # fmt: skip
-    frame, counted = loaded.prepare(rows), loaded.folds.counted(place)
+    frame, counted = loaded.prepare(rows), loaded.counted(place)
     classes = sorted({str(name) for name in getattr(loaded.estimator, "classes_", ())} | {str(value) for value in answers})
     parts = []
     for fold in sorted({int(number) for number in place[counted]}):
@@ -122,9 +121,11 @@ def _ask_folded(night: Night, connection: sa.Connection, loaded: Loaded, lesson:
     return joined(parts, lesson.rows) if parts else None
 
 
-def pack_twins(model: Any, twins: dict[int, Any], folds: Folds | None) -> Any:
+def pack_twins(model: Any, twins: dict[int, Any], lesson: Lesson) -> Any:
     """What is stored: the model, and beside it one twin for each fold where there are folds. A fold that was empty has no
-    twin; whatever falls into it one night is as new to the model of all rows as to any other."""
-    if folds is None:
+    twin of its own; whatever falls into it one night is as new to the model of all rows as to any other. None stands where no
+    model is free of what a fold must not know: its rows are marked."""
+    if lesson.folds is None:
         return model
-    return {"all": model, "twins": [twins.get(fold, model) for fold in range(folds.count)]}
+    twins = {fold: model for fold in range(lesson.folds.count) if lesson.is_empty(fold)} | twins
+    return {"all": model, "twins": [twins.get(fold) for fold in range(lesson.folds.count)]}

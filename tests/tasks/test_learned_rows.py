@@ -1,5 +1,8 @@
 """Folds are looked up in the table that was learned from: no change of the source since leads to a model that saw the row."""
 
+import random
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -81,3 +84,57 @@ def test_a_row_without_name_or_answer_is_told_by_what_it_holds_and_marked_where_
     same = {row.luck: row.probability for row in shift.query(f"SELECT luck, probability {night} AND NOT hindsight")}
     assert same == {luck: said for luck, said in first.items() if luck in same}
     assert len(same) == 399
+
+
+def blocks_of(shift: Nightshift, first: int, second: int) -> list[dict[str, Any]]:
+    """Rows in order of time whose first block holds `first` rows that seldom leave, whatever their visits; in the second, of
+    `second` rows, and all later ones many visits make them leave. The sample misses blocks of a few rows."""
+    chance, rows = random.Random(2), []
+    for place in range(400):
+        block = (place >= first) + (place >= first + second)
+        visits = 30 if block == 1 else chance.choice([1, 30])
+        leaves = visits == 30 if block else chance.random() < 0.1
+        if chance.random() < 0.05:
+            leaves = not leaves
+        joined = ["2010-01-01", "2011-01-01", "2012-01-01"][block] if place < 165 else f"2013-{1 + place % 12:02d}-01"
+        rows.append({"joined": joined, "visits": visits, "left_us": "yes" if leaves else "no"})
+    few = [row for row in rows if row["joined"] == ("2010-01-01" if first < second else "2011-01-01")]
+    names = _by_hash(shift)
+    others = chance.sample(names[len(few) :], len(rows) - len(few))
+    ordered = [*few, *(row for row in rows if row not in few)]
+    blank = {"plan": None, "luck": 0.5, "spent": None}
+    return [{"member": name, **blank, **row} for name, row in zip([*names[: len(few)], *others], ordered, strict=True)]
+
+
+def _by_hash(shift: Nightshift) -> list[str]:
+    """Names of members, those that a sample takes last first."""
+    lines = shift.query("SELECT name FROM (SELECT 'm' || n AS name FROM generate_series(1, 400) n) m"
+                        " ORDER BY hash_record_extended(ROW(name), 7) & 1048575 DESC")  # fmt: skip
+    return [line.name for line in lines]
+
+
+@pytest.fixture
+def sampled(shift: Nightshift) -> Nightshift:
+    shift.rewrite("joined: {type: date, null: true}", "joined: {type: date, null: true, time: true}")
+    shift.rewrite("datetime: [joined]", "confirmed: [visits]")
+    shift.rewrite("params: {max_iter: 30}", "params: {max_iter: 30, min_samples_leaf: 5}, max_rows: 100, metric: accuracy")
+    return shift
+
+
+def test_a_block_of_time_that_the_sample_missed_is_spoken_of_by_what_came_before_it_alone(sampled: Nightshift) -> None:
+    rows = blocks_of(sampled, 98, 3)
+    said = sampled.take("2024-01-01", rows=rows)
+    assert said["train"].detail.get("promoted"), said["train"].reason
+    few = sampled.query("SELECT probability, hindsight FROM members.published WHERE joined = '2011-01-01'")
+    assert [row.hindsight for row in few] == [False] * 3
+    assert max(row.probability for row in few) < 0.5, "only what came after it teaches that many visits make people leave"
+
+
+def test_rows_before_which_nothing_was_sampled_are_marked(sampled: Nightshift) -> None:
+    rows = blocks_of(sampled, 3, 150)
+    said = sampled.take("2024-01-01", rows=rows)
+    assert said["score"].rows_out == 400
+    marked = sampled.query("SELECT DISTINCT joined::text AS joined FROM members.published WHERE hindsight ORDER BY 1")
+    assert [row.joined for row in marked] == ["2010-01-01", "2011-01-01"]
+    (line,) = sampled.query("SELECT DISTINCT rows FROM reading.quality")
+    assert line.rows == 400 - 153
