@@ -76,6 +76,7 @@ def web_command(settings: Settings) -> list[str]:
 def web(
     port: Annotated[int | None, typer.Option(help="The port; none: OVERNIGHT_WEB_PORT, or 8500.")] = None,
     host: Annotated[str, typer.Option(help="The address. On any other than loopback it asks for tokens.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Processes that answer; one that dies is replaced.", min=1, max=64)] = 1,
 ) -> None:
     """The web alone: pages and API, read only. It needs neither Prefect nor a worker.
 
@@ -85,7 +86,7 @@ def web(
 
     settings = load_settings()
     prepare(settings)
-    command = [*web_command(settings), "--host", host, *(["--port", str(port)] if port else [])]
+    command = [*web_command(settings), "--host", host, "--workers", str(workers), *(["--port", str(port)] if port else [])]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

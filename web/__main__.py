@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -12,19 +13,22 @@ from store.reads.tokens import has_token
 from web.access import read_believed
 
 
-def serve(host: str, port: int | None) -> None:
-    """Raises UsageError for an address that others could reach while nobody could be let in."""
+def serve(host: str, port: int | None, *, workers: int = 1) -> None:
+    """With several workers, processes that share the address, one that dies is replaced.
+
+    Raises UsageError for an address that others could reach while nobody could be let in.
+    """
     import uvicorn
 
-    from web.app import create_app
-
     settings = load_settings()
-    closed = not is_loopback(host) and not settings.contained
-    if closed:
+    read_believed(settings)  # what is wrong with them is said once, and not by each worker
+    if not is_loopback(host) and not settings.contained:
         require_key(settings, host)
+        os.environ["OVERNIGHT_WEB_TOKENS"] = "true"  # which every worker reads
     uvicorn.run(
-        create_app(settings, closed=closed), host=host, port=port or settings.web_port, timeout_graceful_shutdown=3,
-        server_header=False, log_level="warning", proxy_headers=False, access_log=False, http=http_protocol(), ws="none",
+        "web.app:serve_app", factory=True, workers=workers, host=host, port=port or settings.web_port,
+        timeout_graceful_shutdown=3, server_header=False, log_level="warning", proxy_headers=False, access_log=False,
+        http=http_protocol(), ws="none",
     )  # fmt: skip
 
 
@@ -70,9 +74,10 @@ def main() -> int:
         "--host", default="127.0.0.1", help="where to listen; on any other than a loopback address it asks for tokens"
     )
     parser.add_argument("--port", type=int, default=None, help="default: OVERNIGHT_WEB_PORT, or 8500")
+    parser.add_argument("--workers", type=int, default=1, help="processes that answer; default: 1")
     arguments = parser.parse_args()
     try:
-        serve(arguments.host, arguments.port)
+        serve(arguments.host, arguments.port, workers=arguments.workers)
     except OvernightError as error:
         print(error, file=sys.stderr)
         return error.exit_code

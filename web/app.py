@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from infra.postgres import database_url
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 from store.reads.connection import Reader
 from store.reads.express import Express
 from store.reads.pulse import Pulse
@@ -40,8 +40,8 @@ from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors
 from web.keeping import KeptAnswers
-from web.lookup import LookUps
 from web.limits import USUAL_RATE, Limiter
+from web.lookup import LookUps
 from web.security import SecurityHeaders
 from web.sessions import open_sessions
 
@@ -98,6 +98,11 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def serve_app() -> FastAPI:
+    """The application by the settings of its process, as each worker makes it."""
+    return create_app(load_settings())
 
 
 def open_limiter(settings: Settings, closed: bool) -> Limiter | None:
