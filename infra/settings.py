@@ -4,6 +4,7 @@ these defaults."""
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     )  # fmt: skip
     web_seconds: float = Field(5.0, gt=0, le=600, description="seconds that Postgres may take for one answer of the web")
     web_export_seconds: float = Field(600.0, gt=0, le=86400, description="seconds that Postgres may take for one download")
+    web_log: Literal["text", "json", "none"] | None = Field(
+        None, description="a line for each request of the web, as text, as json or none; unset: text where tokens are asked for"
+    )
     web_key: str | None = Field(
         None, repr=False, description="what signs the sessions of people who log in; none: home/web.key, made when it is needed"
     )

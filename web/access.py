@@ -56,6 +56,12 @@ def guest_of(request: Request) -> Guest:
     return guest
 
 
+def known_as(scope: Scope) -> str:
+    """The name of the token, or of the person, that a question was asked with; of who was not recognised, `nobody`."""
+    guest: Guest = scope.get(_GUEST, NOBODY)
+    return guest.name
+
+
 @dataclass(frozen=True, slots=True)
 class Believed:
     """The proxies whose word counts, and the header in which they name whom they have let in."""
@@ -74,12 +80,12 @@ class Believed:
             return False
         return any(address in network for network in self.proxies)
 
-    def address(self, scope: Scope, headers: Headers) -> str:
+    def address(self, scope: Scope) -> str:
         """Where a question comes from: the other end of the connection, or whom the nearest proxies say that they speak for."""
         peer = str((scope.get("client") or ("unknown",))[0])
         if not self.proxies or not self._holds(peer):
             return peer
-        told = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
+        told = [part.strip() for line in Headers(scope=scope).getlist("x-forwarded-for") for part in line.split(",")]
         return next((one for one in reversed(told) if one and not self._holds(one)), peer)
 
     def guest(self, headers: Headers) -> Guest | None:
@@ -185,7 +191,7 @@ class Door:
             check_size(scope)
             guest = await self._recognise(scope, headers, proxied=proxied)
             scope[_GUEST] = guest or NOBODY
-            self._count(scope, headers, guest)
+            self._count(scope, guest)
         except OvernightError as failed:
             error = failed
         if guest is None or error is not None:
@@ -204,16 +210,16 @@ class Door:
         known = self.keys.known(digest)
         if known is None:
             if self.limiter is not None:  # whoever tries out secrets is counted; after too many the database is not asked
-                self.limiter.check(asker_of(self.believed.address(scope, headers)), "one address")
+                self.limiter.check(asker_of(self.believed.address(scope)), "one address")
             known = await run_in_threadpool(self.keys.find, digest)
         return known
 
-    def _count(self, scope: Scope, headers: Headers, guest: Guest | None) -> None:
+    def _count(self, scope: Scope, guest: Guest | None) -> None:
         """By token or by the name that a proxy has given, wherever they ask from; everybody else by address."""
         if self.limiter is None or scope["path"] in FREE or scope["path"].startswith("/static/"):
             return
         if guest is None or guest is EVERYBODY or guest is NOBODY:
-            self.limiter.count(asker_of(self.believed.address(scope, headers)), "one address")
+            self.limiter.count(asker_of(self.believed.address(scope)), "one address")
         else:
             self.limiter.count(guest.secret_hash or ("named", guest.name), "one token" if guest.secret_hash else "one person")
 

@@ -36,9 +36,10 @@ from web import (
     words,
 )
 from web.access import Door, Keys, read_believed
+from web.accesslog import WITHOUT_SECRETS, AccessLog, open_log
 from web.edge import Clock, Edge
 from web.entities import key_address
-from web.errors import install_errors
+from web.errors import install_errors, log
 from web.keeping import KeptAnswers
 from web.limits import USUAL_RATE, Limiter
 from web.lookup import LookUps
@@ -93,16 +94,21 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
         app.add_middleware(LookUps, edge=edge, express=express)
         app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
     app.add_middleware(Door, keys=app.state.keys, believed=believed, limiter=open_limiter(settings, closed), refuse=login.refuse)
-    app.add_middleware(metrics.CountRequests, requests=app.state.requests)
     anywhere = closed and not app.state.hosts  # a page of another host cannot show a token, so no name needs to be known
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
+    app.state.log = settings.web_log or ("text" if closed else "none")  # on an open loopback nobody asks but who runs it
+    told = AccessLog(believed) if app.state.log != "none" else None
+    app.add_middleware(metrics.CountRequests, requests=app.state.requests, told=told)
     app.add_middleware(SecurityHeaders)
+    log.addFilter(WITHOUT_SECRETS)
     return app
 
 
 def serve_app() -> FastAPI:
     """The application by the settings of its process, as each worker makes it."""
-    return create_app(load_settings())
+    app = create_app(load_settings())
+    open_log(app.state.log)
+    return app
 
 
 def open_limiter(settings: Settings, closed: bool) -> Limiter | None:

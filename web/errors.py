@@ -115,5 +115,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 def answer_unknown(request: Request, error: Exception) -> Response:
     """The last resort: a sentence for the reader, the traceback for the log."""
-    log.error("%s ended in an error that nobody expected", request.scope["path"], exc_info=error)
-    return problem(request, 500, "This is a fault of the web layer; its log has the details. No number is affected.")
+    name = request.scope.get("overnight.request", b"").decode()
+    log.error("%s ended in an error that nobody expected (request %s)", request.scope["path"], name, exc_info=error)
+    said = f"This is a fault of the web layer; its log has the details, under {name}. No number is affected."
+    return problem(request, 500, said if name else said.replace(", under ", ""))

@@ -16,6 +16,7 @@ from store.reads.connection import Connection
 from store.reads.pipelines import Alive, living_runs
 from store.reads.trust import PipelineStanding, stand
 from web.access import Guest, guest_of
+from web.accesslog import Told, name_request
 from web.api import edge_of
 from web.edge import find_pipelines
 
@@ -60,27 +61,35 @@ class Requests:
 
 
 class CountRequests:
-    """Counts every answer under its route's template, so that the names stay few whatever is asked."""
+    """Counts every answer under its route's template, so that the names stay few whatever is asked; tells `told` of each, and
+    gives each a name that the answer carries too."""
 
-    def __init__(self, app: ASGIApp, requests: Requests) -> None:
-        self.app, self.requests = app, requests
+    def __init__(self, app: ASGIApp, requests: Requests, told: Told | None) -> None:
+        self.app, self.requests, self.told = app, requests, told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = monotonic(), 500
+        began, status, size = monotonic(), 500, 0
+        name = scope["overnight.request"] = name_request(scope)
 
         async def counted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", name)]}
+            else:
+                size += len(message.get("body", b""))
             await send(message)
 
         try:
             await self.app(scope, receive, counted)
         finally:
-            self.requests.count(getattr(scope.get("route"), "path", "none"), status, monotonic() - began)
+            took = monotonic() - began
+            self.requests.count(getattr(scope.get("route"), "path", "none"), status, took)
+            if self.told:
+                self.told(scope, status=status, seconds=took, size=size)
 
 
 @router.get("/metrics", summary="Prometheus metrics: this process's answers, and how each pipeline stands")

@@ -46,7 +46,7 @@ class SecurityHeaders:
             await send(message)
 
         try:
-            await self.app({**scope, "method": "GET"} if bodiless else scope, receive, guarded)
+            await self.app({**scope, "method": "GET", "overnight.method": "HEAD"} if bodiless else scope, receive, guarded)
         except Exception as error:
             if started:  # half an answer is cut off, which the reader's side can see; nothing is added to it
                 raise

@@ -69,11 +69,16 @@ def ask(client: TestClient) -> Callable[[str], dict]:
 
 
 @pytest.fixture
-def served(settings: Settings, clock: Callable) -> Iterator[int]:
-    """The port of a web that listens."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def served(settings: Settings, clock: Callable, free_port: int) -> Iterator[int]:
+    """The port of a web that listens."""
+    port = free_port
     server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error", http=http_protocol()))
     thread = threading.Thread(target=server.run)
     thread.start()

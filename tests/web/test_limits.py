@@ -83,6 +83,7 @@ def test_tokens_are_counted_apart_wherever_they_ask_from_and_by_whatever_way(
         assert [client.get("/api/v1/", headers=shown).status_code for shown in [bearer(one), session] * 5] == [200] * 10
         assert client.get("/api/v1/", headers=bearer(one)).status_code == 429
         assert client.get("/api/v1/", headers=session).status_code == 429
+        assert client.get("/api/v1/", headers=bearer(two)).status_code == 200
 
 
 def test_whoever_tries_out_tokens_is_soon_told_to_wait_before_the_database_is_asked(
