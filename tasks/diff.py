@@ -38,10 +38,9 @@ def _label(pipeline: Pipeline, interval: Interval) -> str:
 
 
 def _predictions(pipeline: Pipeline, batch: Batch, name: str) -> Any:
-    """A batch's predictions; filtered by number, so that one partition is read."""
-    columns: list[Any] = [sa.column(key) for key in (*pipeline.key, "prediction", "probability", "batch_id")]
-    table = sa.table("predictions", *columns, schema=batch.schema)
-    return sa.select(table).where(table.c.batch_id == batch.id).subquery(name)
+    """A batch's predictions in their own table: of a new one Postgres knows its size, and not what its columns hold."""
+    columns: list[Any] = [sa.column(key) for key in (*pipeline.key, "prediction", "probability")]
+    return sa.table(batch.table, *columns, schema=batch.schema).alias(name)
 
 
 def _same_key(pipeline: Pipeline, left: Any, right: Any) -> sa.ColumnElement[bool]:
