@@ -1,4 +1,8 @@
-"""The other side of `web_lookup_vs_bare`: the same framework, server, pool and statement, and nothing around them."""
+"""The other side of `web_lookup_vs_bare`: the same framework, server and statement, and nothing around them.
+
+`express` asks over the sessions that our own look-ups use, from the event loop; `pool` as FastAPI's and psycopg's documentation
+show it, from a thread.
+"""
 
 import sys
 from collections.abc import AsyncIterator
@@ -11,9 +15,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 
+from store.reads.connection import Reader
+from store.reads.express import Express
+
 _STATEMENT = """
 SELECT id, prediction, probability, model_version, carrier, distance, late FROM bench_web.history
-WHERE batch = %s AND input_batch = %s AND id = %s::bigint ORDER BY id LIMIT 101
+WHERE batch = {} AND input_batch = {} AND id = %s::bigint ORDER BY id LIMIT 101
 """
 
 
@@ -27,7 +34,27 @@ class Prediction(BaseModel):
     late: float | None
 
 
-def create_bare(url: str, batch: int, input_batch: int) -> FastAPI:
+def create_express(url: str, statement: str) -> FastAPI:
+    express = Express(Reader(url))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        express.open()
+        yield
+        await express.close()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/{key}", response_model=Prediction)
+    async def look_up(key: int) -> Any:
+        if not (lines := await express.ask(statement, [key])):
+            raise HTTPException(404)
+        return lines[0]
+
+    return app
+
+
+def create_pool(url: str, statement: str) -> FastAPI:
     pool = ConnectionPool(url, min_size=1, max_size=8, open=False, kwargs={"autocommit": True, "row_factory": dict_row})
 
     @asynccontextmanager
@@ -41,7 +68,7 @@ def create_bare(url: str, batch: int, input_batch: int) -> FastAPI:
     @app.get("/{key}", response_model=Prediction)
     def look_up(key: int) -> Any:
         with pool.connection() as connection:
-            line = connection.execute(_STATEMENT, (batch, input_batch, key)).fetchone()
+            line = connection.execute(statement.encode(), (key,)).fetchone()
         if line is None:
             raise HTTPException(404)
         return line
@@ -50,5 +77,7 @@ def create_bare(url: str, batch: int, input_batch: int) -> FastAPI:
 
 
 if __name__ == "__main__":
-    url, batch, input_batch, _, port = sys.argv[1:]
-    uvicorn.run(create_bare(url, int(batch), int(input_batch)), port=int(port), log_level="warning", access_log=False)
+    kind, url, batch, input_batch, _, port = sys.argv[1:]
+    statement = _STATEMENT.format(int(batch), int(input_batch))
+    app = create_express(url, statement) if kind == "express" else create_pool(url, statement)
+    uvicorn.run(app, port=int(port), log_level="warning", access_log=False)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from domain.errors import OvernightError
+from domain.trust import tell_held
 from store.reads.export import Copy
 from store.reads.parquet import TYPE, parquet_blocks
 from store.reads.rows import Question, column_types, compose
@@ -57,10 +57,12 @@ class _Download:
 def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) -> Response:
     edge = edge_of(request)
     found: list[_Download] = []
+    none: list[str] = []
 
     def prepare(view: View) -> Answered:
         seen, trust = seen_batch(view, asked.night, as_of=asked.moment(view.pipeline))
         if seen is None or seen.input_batch is None:
+            none.append(f"{tell_held(trust.held)}." if trust.held else trust.reason)
             return Answered(Health(status="nothing", detail=trust.reason), [(trust, view.pipeline)])
         query = request.query_params.multi_items()
         wanted = asked if asked.columns else asked.model_copy(update={"columns": "*"})
@@ -86,7 +88,8 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
 
     plain = edge.answer(request, prepare, pipeline=pipeline, keep=False)
     if not found:
-        return problem(request, 404, "Readers see no predictions here, so there is nothing to export.")
+        why = none[0][:1].upper() + none[0][1:]
+        return problem(request, 404, f"Readers see no predictions here, so there is nothing to export. {why}")
     if not _places.acquire(blocking=False):
         return problem(request, 429, f"{AT_ONCE} exports are running already; try again soon.", headers={"Retry-After": "5"})
     download = found[0]
@@ -121,7 +124,7 @@ def _fill(made: Iterable[bytes], blocks: "queue.Queue[bytes | Exception | None]"
         for block in made:
             if not _put(blocks, block, gone):
                 return
-    except OvernightError as error:
+    except Exception as error:  # whatever it is: an end without it would be a short file that looks whole
         last = error
     finally:
         _places.release()

@@ -1,6 +1,7 @@
 """Downloads hold exactly what readers see, say whether it may be trusted, and leave nothing running behind them."""
 
 import csv
+import http.client
 import io
 import json
 import socket
@@ -72,6 +73,22 @@ def test_an_export_begun_before_a_publication_is_whole_and_of_one_batch(publishe
         published.publish("2024-01-04", model=1, salt="corrected", shift=0.25, rows=5)
         rows = list(csv.DictReader(answer.iter_lines()))
     assert len(rows) == 66
+
+
+def test_an_export_that_fails_midway_is_cut_off_and_never_silently_short(ledger: Ledger, served: int, database: str) -> None:
+    ledger.publish("2024-01-04", model=ledger.train("2024-01-03"), rows=150_000)
+    line = http.client.HTTPConnection("127.0.0.1", served)
+    line.request("GET", "/p/shops/rows.ndjson")
+    answer = line.getresponse()
+    assert (answer.status, answer.read(8)) == (200, b'{"shop":')
+    watch = psycopg2.connect(database)
+    watch.autocommit = True
+    with watch.cursor() as cursor:  # it waits for its reader, who has not read on
+        cursor.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'COPY (%'")
+        assert cursor.fetchone() == (1,)
+    watch.close()
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
 
 
 def test_a_reader_who_goes_away_frees_the_backend(ledger: Ledger, served: int, database: str) -> None:
