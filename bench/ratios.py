@@ -120,6 +120,11 @@ RATIOS = (
         (Target("at most", 1),),
     ),
     Ratio(
+        "validate_vs_gx_pandas", "gx_pandas", "CPU s", "lower", "plain Great Expectations on a pandas frame, the same suite",
+        "Its frame is already in memory, with types; ours reads from Postgres. It gives a result document; ours is a verdict "
+        "that the ledger keeps, without rows that travel.",
+    ),
+    Ratio(
         "score_vs_predict", "score", "rows/s", "higher", "`predict_proba` alone on the same rows, prepared in memory",
         "The other side reads nothing, prepares nothing and throws its answers away. Ours reads from Postgres, prepares, "
         "predicts the same bits and writes a prediction batch.",
@@ -143,6 +148,16 @@ RATIOS = (
         "The windows of history that a night is compared with fill up until about night 60, then stay as long.",
     ),
     Ratio(
+        "night_vs_script", "script", "CPU s", "lower", "the script that a data scientist would write, the same flights and model",
+        "pandas, scikit-learn and to_sql in fifty lines: no verdict, ledger, rejects, drift, quality, leak guard or lock, "
+        "and a crash leaves what it leaves.",
+    ),
+    Ratio(
+        "night_vs_metaflow", "steps", "CPU s", "lower", "a five-step Metaflow run on this machine, steps that do nothing",
+        "Its steps are processes and its results files; nothing of it reads or writes a row. Ours is a whole night of some "
+        "900 rows as a Prefect flow run, warm.",
+    ),
+    Ratio(
         "dask_2_workers", "dask", "s", "higher", "one Dask worker, the same nights",
         "Both are ours: how much sooner a backfill is done. Workers have one thread each.", (Target("at least", 1.6),),
         "Both sides spend the same CPU seconds. Postgres, the scheduler and two workers share two cores, so that the second "
@@ -164,6 +179,14 @@ RATIOS = (
         "night alone.",
         (Target("at least", 3),),
         "Both spend their time in Python's web layers: ours asks Postgres over a socket, Datasette a file in its own process.",
+    ),
+    Ratio(
+        "web_lookup_vs_flask", "frameworks", "answers/s", "higher", "Flask on gunicorn, psycopg2, the same table",
+        "One handler, one statement, `jsonify`: no trust line, tag, contract or filters.",
+    ),
+    Ratio(
+        "web_lookup_vs_django", "frameworks", "answers/s", "higher", "Django on gunicorn, its ORM, the same table",
+        "One view, one unmanaged model, `JsonResponse`; persistent connection, no middleware.",
     ),
     Ratio(
         "export_vs_psql_copy", "web", "rows/s", "higher", "`psql \\copy` of the same query to nothing",

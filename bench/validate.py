@@ -1,25 +1,24 @@
 """What judging a night costs, against one hand-written SQL pass that computes the same figures, in the same Postgres.
 
 Both are measured in CPU seconds of everything that works: this process, and all processes of the database.
-`python -m bench.validate [rows]` measures alone, in a database of its own that it throws away.
+`python -m bench.validate [small|full]` measures alone, in a database of its own that it throws away.
 """
 
 import json
-import os
-import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import sqlalchemy as sa
 
+from bench.clock import Figures, beside, in_turn, own_cpu, own_peak
 from deployments.catalogue import Definition, load_definition
 from domain.words import BatchKind, RunState
 from infra.airline import drop_flights
@@ -39,6 +38,7 @@ from tasks.expectations.suite import read_suite
 from tasks.ingest import ingest
 from tasks.validate import shares_of, validate
 
+ROWS = {"small": 336_776, "full": 3_367_760}
 SUITE = """
 - {expect: table_row_count_to_be_between, min_value: 1000}
 - {expect: column_values_to_not_be_null, column: carrier}
@@ -87,47 +87,62 @@ WHERE abs(hashtext(flight_id)) % 300 < 3
 """
 
 
-def validate_vs_sql_pass(folder: Path, *, rows: int = 3_367_760, rounds: int = 3) -> dict[str, dict[str, float]]:
-    """Ours over the hand-written pass, in CPU seconds (less is better): judging alone, and with 1% of rows set aside.
+def validate_vs_sql_pass(size: str = "small") -> dict[str, dict[str, Any]]:
+    """Ours over the hand-written pass, in CPU seconds (less is better): judging alone, and with 1% of rows set aside."""
+    with loaded(ROWS[size]) as there:
+        batch = there.batch
+        night = _night(there.settings, there.definition, there.writer)
+        clean = _compare(there, there.judge)
+        _execute(there.writer, SPOIL, batch)
+        _execute(there.owner, "VACUUM ANALYZE {table}", batch, outside=True)
+        spoiled = _compare(there, lambda: _with_rejects(there.writer, batch, there.judge()))
+    return {
+        "validate_vs_sql_pass": clean, "validate_with_rejects_vs_sql_pass": spoiled, "validate_night_vs_two_seconds": night
+    }  # fmt: skip
 
-    `folder` takes a database of its own; `rows` is rounded to whole years of 336,776 flights, or cut from one.
-    """
-    settings = Settings(home=folder, deployments=folder / "deployments", database_url=None)
-    url = ensure_database(settings)
-    server = find_server(settings.postgres_folder)
-    assert server is not None
-    try:
-        return _measure(settings, url, server, rows=rows, rounds=rounds)
-    finally:
-        stop_server(settings.postgres_folder)
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A night of flights that waits for its verdict, in a database of its own."""
+
+    settings: Settings
+    server: Postmaster
+    definition: Definition
+    owner: sa.Engine
+    writer: sa.Engine
+    batch: Batch
+    judge: Callable[[], Findings]
 
 
-def _measure(settings: Settings, url: str, server: Postmaster, *, rows: int, rounds: int) -> dict[str, dict[str, float]]:
-    migrate(url)
-    definition = _definition(settings)
-    owner, writer = create_engine(url, role="owner"), create_engine(url, role="writer")
-    register(owner, definition.pipeline, expectations=list(definition.expectations))
-    night = _night(settings, definition, writer)
-    batch = _load(settings, definition, writer, rows=rows)
+@contextmanager
+def loaded(rows: int) -> Iterator[Loaded]:
+    """`rows` is rounded to whole years of 336,776 flights, or cut from one."""
+    with tempfile.TemporaryDirectory(prefix="ov") as folder:
+        here = Path(folder)
+        settings = Settings(home=here, deployments=here / "deployments", database_url=None)
+        url = ensure_database(settings)
+        server = find_server(settings.postgres_folder)
+        assert server is not None
+        try:
+            migrate(url)
+            definition = _definition(settings)
+            owner, writer = create_engine(url, role="owner"), create_engine(url, role="writer")
+            register(owner, definition.pipeline, expectations=list(definition.expectations))
+            batch = _load(settings, definition, writer, rows=rows)
+            yield Loaded(settings, server, definition, owner, writer, batch, _judge(definition, writer, batch))
+            owner.dispose()
+            writer.dispose()
+        finally:
+            stop_server(settings.postgres_folder)
+
+
+def _judge(definition: Definition, writer: sa.Engine, batch: Batch) -> Callable[[], Findings]:
     rules = read_suite(definition, definition.pipeline.calendar.named("2013-01-01"))
     audited = Audited(batch.schema, batch.table, {n: c.type for n, c in definition.pipeline.columns.items()}, ("flight_id",))
     mostly = shares_of(rules, at_most=0.02)
     warm = Audited(batch.schema, "landed", audited.columns, audited.key)
     judge(writer.url, warm, rules, mostly=mostly)  # imports and lint, once per process
-
-    def ours() -> Findings:
-        return judge(writer.url, audited, rules, mostly=mostly)
-
-    clean = _compare(server, ours, lambda: _hand_pass(url, batch), rounds=rounds)
-    _execute(writer, SPOIL, batch)
-    _execute(owner, "VACUUM ANALYZE {table}", batch, outside=True)
-    spoiled = _compare(server, lambda: _with_rejects(writer, batch, ours()), lambda: _hand_pass(url, batch), rounds=rounds)
-    for engine in (owner, writer):
-        engine.dispose()
-    found = {"validate_vs_sql_pass": clean, "validate_with_rejects_vs_sql_pass": spoiled}
-    return {name: {**figures, "rows": float(batch.rows)} for name, figures in found.items()} | {
-        "validate_night_vs_two_seconds": night
-    }
+    return lambda: judge(writer.url, audited, rules, mostly=mostly)
 
 
 def _night(settings: Settings, definition: Definition, writer: sa.Engine) -> dict[str, float]:
@@ -143,7 +158,7 @@ def _night(settings: Settings, definition: Definition, writer: sa.Engine) -> dic
             rows = float(report.rows_in)
             finish_run(writer, run.id, state=RunState.SKIPPED, reason="")
     middle = round(statistics.median(seconds[1:]), 3)  # the first one imports and lints
-    return {"ratio": round(middle / 2, 3), "ours": middle, "other": 2.0, "seconds": middle, "rows": rows}
+    return {"ratio": round(middle / 2, 3), "ours": middle, "other": 2.0, "seconds": middle, "rows": rows, "rounds": 5}
 
 
 def _definition(settings: Settings) -> Definition:
@@ -231,39 +246,22 @@ def _with_rejects(writer: sa.Engine, batch: Batch, found: Findings) -> None:
         connection.rollback()
 
 
-def _compare(server: Postmaster, ours: Callable[[], Any], other: Callable[[], Any], *, rounds: int) -> dict[str, float]:
-    """Medians of CPU seconds of the two, taken in turn so that both meet the same machine."""
-    pairs = [(_cpu_of(server, other), _cpu_of(server, ours)) for _ in range(rounds)]
-    theirs, mine = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"ratio": round(mine / theirs, 3), "ours": round(mine, 3), "other": round(theirs, 3), "seconds": round(mine, 3),
-            "peak_mb": round(peak, 1)}  # fmt: skip
+def _compare(there: Loaded, ours: Callable[[], Any]) -> dict[str, Any]:
+    """CPU seconds of the two, taken in turn so that both meet the same machine."""
+    url = ensure_database(there.settings)
+    sides = {"other": lambda: cost(lambda: _hand_pass(url, there.batch)), "ours": lambda: cost(ours)}
+    found = in_turn(sides, server=there.server)
+    mine, theirs = found["ours"]["cpu_seconds"], found["other"]["cpu_seconds"]
+    return {"ratio": round(mine / theirs, 3), "ours": round(mine, 3), "other": round(theirs, 3), "rows": there.batch.rows,
+            **beside(found["ours"], found["other"]), "peak_mb": round(own_peak())}  # fmt: skip
 
 
-def _cpu_of(server: Postmaster, work: Callable[[], Any]) -> float:
-    before = _cpu(server)
+def cost(work: Callable[[], Any]) -> Figures:
+    """What this process spends on a call."""
+    began, spent = time.perf_counter(), own_cpu()
     work()
-    return _cpu(server) - before
-
-
-def _cpu(server: Postmaster) -> float:
-    """CPU seconds so far of this process and of the database: its processes that live, and those that have ended."""
-    time.sleep(0.3)  # a session that has just ended is counted when the postmaster has collected it
-    postmaster = psutil.Process(server.pid)
-    total = sum(os.times()[:2]) + sum(postmaster.cpu_times()[:4])
-    for child in postmaster.children(recursive=True):
-        try:
-            total += sum(child.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
-def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 3_367_760
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(validate_vs_sql_pass(Path(folder), rows=rows), indent=2))
+    return {"seconds": time.perf_counter() - began, "cpu_seconds": own_cpu() - spent}
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(validate_vs_sql_pass(sys.argv[1] if len(sys.argv) > 1 else "small"), indent=2))

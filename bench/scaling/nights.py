@@ -7,9 +7,9 @@ import psycopg2
 
 from bench.clock import database_cpu, own_cpu
 from bench.scaling.curves import Point
-from bench.scaling.house import cost_of, define, home, nights_of, server_of, take, timed
+from bench.scaling.house import cost_of, home, nights_of, server_of, take, timed
 from bench.scaling.questions import as_commands, pages, plan, status
-from bench.scaling.shops import DEFINITION, RULES, write_shops
+from bench.scaling.shops import define_shops, warm_up, write_shops
 from deployments.catalogue import Definition
 from domain.interval import Interval
 from domain.report import NightReport
@@ -22,7 +22,8 @@ COUNTED = 10
 
 def measure(marks: Sequence[int]) -> Iterator[Point]:
     with home() as settings:
-        definition = define(settings, "shops", DEFINITION.format(name="shops"), rules=RULES)
+        warm_up(settings)
+        definition = define_shops(settings, "shops")
         nights = nights_of(definition, max(marks))
         taken: list[tuple[float, float]] = []  # CPU seconds and seconds of each night that did not train
         for number, night in enumerate(nights, start=1):

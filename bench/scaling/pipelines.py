@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from bench.clock import database_cpu, own_cpu
 from bench.scaling.curves import Point
-from bench.scaling.house import cost_of, define, home, nights_of, server_of, take
+from bench.scaling.house import cost_of, home, nights_of, server_of, take
 from bench.scaling.questions import as_commands, pages, status
-from bench.scaling.shops import DEFINITION, RULES, write_shops
+from bench.scaling.shops import define_shops, warm_up, write_shops
 from deployments.catalogue import Definition
 from infra.settings import Settings
 
@@ -16,10 +16,11 @@ NIGHTS = 3  # two to learn from, one that trains and is scored
 
 def measure(marks: Sequence[int]) -> Iterator[Point]:
     with home() as settings:
+        warm_up(settings)
         found: list[Definition] = []
         for number in range(1, max(marks) + 1):
             name = f"shops_{number:03d}"
-            definition = define(settings, name, DEFINITION.format(name=name), rules=RULES)
+            definition = define_shops(settings, name)
             found.append(definition)
             for night in nights_of(definition, NIGHTS):
                 write_shops(settings, definition, night)
@@ -38,8 +39,8 @@ def _costs(definition: Definition, settings: Settings, number: int) -> Point:
     a_night = (own_cpu() + database_cpu(server) - before) / len(more)
     with pages(settings, more[-1].end + timedelta(hours=3)) as ask, as_commands(settings):
         costs = {
-            "a night": a_night, "status, per pipeline": cost_of(server, status) / number,
-            "morning page, per pipeline": cost_of(server, lambda: ask("/")) / number,
+            "a night": a_night, "status, per pipeline": cost_of(server, status) / (number + 1),
+            "morning page, per pipeline": cost_of(server, lambda: ask("/")) / (number + 1),
             "pipeline page": cost_of(server, lambda: ask(f"/p/{name}")),
         }  # fmt: skip
     return {name: round(cost * 1e3, 2) for name, cost in costs.items()}

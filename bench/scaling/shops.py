@@ -2,6 +2,7 @@
 
 import random
 
+from bench.scaling.house import define, nights_of, take
 from deployments.catalogue import Definition
 from domain.interval import Interval
 from infra.settings import Settings
@@ -27,6 +28,18 @@ RULES = """
 - {expect: column_values_to_be_between, column: stock, min_value: 0, max_value: 1000}
 - {expect: column_values_to_not_be_null, column: region}
 """
+
+
+def define_shops(settings: Settings, name: str) -> Definition:
+    return define(settings, name, DEFINITION.format(name=name), rules=RULES)
+
+
+def warm_up(settings: Settings) -> None:
+    """Four nights of a pipeline that no figure counts: what a process imports once is no cost of a night."""
+    definition = define_shops(settings, "before")
+    for night in nights_of(definition, 4):
+        write_shops(settings, definition, night)
+        take(definition, night, settings)
 
 
 def write_shops(settings: Settings, definition: Definition, night: Interval) -> None:
