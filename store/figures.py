@@ -14,6 +14,7 @@ from store import schema
 
 LOOKED_AT = 200_000  # rows; of a larger batch, about as many in whole pages, the same ones each time
 _FEW = 100  # different values above which a column's shares are not kept
+_AT_ONCE = 800  # columns of one question, two figures of each: Postgres answers with 1,664 at most
 _NUMBERS = ("int", "float", "decimal", "bool")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -41,6 +42,13 @@ def measure_batch(
 
 def _plain_figures(connection: sa.Connection, table: Any, columns: Mapping[str, str]) -> dict[str, tuple[int, float | None, int]]:
     """For each column how many rows it is filled in, its mean if it is a number, and how many rows were looked at."""
+    names, found = list(columns), dict[str, tuple[int, float | None, int]]()
+    for first in range(0, len(names), _AT_ONCE):
+        found |= _figures_of(connection, table, {name: columns[name] for name in names[first : first + _AT_ONCE]})
+    return found
+
+
+def _figures_of(connection: sa.Connection, table: Any, columns: Mapping[str, str]) -> dict[str, tuple[int, float | None, int]]:
     numbers = [name for name, kind in columns.items() if kind in _NUMBERS]
     means = [sa.func.avg(_number(table.c[name], columns[name])) for name in numbers]
     filled = [sa.func.count(table.c[name]) for name in columns]
