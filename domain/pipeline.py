@@ -70,6 +70,11 @@ class Pipeline(Strict):
         return self.source.mode == "snapshot"
 
     @property
+    def keeps_probabilities(self) -> bool:
+        """Whether each prediction comes with the probability of every class."""
+        return self.model.probabilities == "all"
+
+    @property
     def contract_fingerprint(self) -> str:
         """Changes when the same source would land as other rows."""
         kept = {"source", "columns", "new_columns", "rejects"}
@@ -84,7 +89,8 @@ class Pipeline(Strict):
             del said["model"]["coverage"]
         if self.model.search is None:
             del said["model"]["search"]
-        del said["model"]["shadow"]  # it teaches nothing
+        for name in ("shadow", "probabilities"):  # they teach nothing
+            del said["model"][name]
         return fingerprint(said)
 
     @model_validator(mode="after")
@@ -103,6 +109,12 @@ class Pipeline(Strict):
             raise ValueError("model.coverage: a range is around a number; a classification has probabilities instead")
         if self.model.coverage is not None and {"lower", "upper"} & self.columns.keys():
             raise ValueError("model.coverage: predictions would have columns 'lower' and 'upper', which are columns already")
+        if self.keeps_probabilities and self.target.task is Task.REGRESSION:
+            raise ValueError("model.probabilities: a predicted number has none; model.coverage puts a range around it")
+        if self.keeps_probabilities and self.target.rule is not None:
+            raise ValueError("model.probabilities: a yes/no question has one, of yes, and predictions keep it anyway")
+        if self.keeps_probabilities and "probabilities" in self.columns:
+            raise ValueError("model.probabilities: predictions would have a column 'probabilities', which is a column already")
         for name in (*self.features.columns, self.target.column):
             if name not in self.columns:
                 raise ValueError(f"features and target: {name!r} is none of the columns")

@@ -25,7 +25,8 @@ POSTGRES_TYPES = {
 }
 MORE = "more"  # where a contract that adds new columns keeps them, as {name: text}
 RANGE = ("lower", "upper")  # beside a predicted number, where model.coverage asks for them
-_OF_PREDICTIONS = frozenset({"batch_id", "prediction", "probability", "model_version", "hindsight", *RANGE})
+EVERY = "probabilities"  # of all classes, as {class: probability}, where model.probabilities asks for them
+_OF_PREDICTIONS = frozenset({"batch_id", "prediction", "probability", "model_version", "hindsight", *RANGE, EVERY})
 _COLUMNS_OF = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -72,7 +73,9 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
         )
         _make_tables(connection, pipeline)
         if pipeline.model.coverage is not None:
-            _add_ranges(connection, pipeline)
+            _add_to_predictions(connection, pipeline, dict.fromkeys(RANGE, "double precision"))
+        if pipeline.keeps_probabilities:
+            _add_to_predictions(connection, pipeline, {EVERY: "jsonb"})
         _make_views(connection, pipeline)
 
 
@@ -132,20 +135,19 @@ def _refuse_another_question(connection: sa.Connection, pipeline: Pipeline) -> N
         )
 
 
-def _add_ranges(connection: sa.Connection, pipeline: Pipeline) -> None:
-    """Batches of before have no ranges, and their hash covers the columns that it named: they stay what they are."""
-    add = sql.SQL(
-        "ALTER TABLE {} ADD COLUMN IF NOT EXISTS lower double precision, ADD COLUMN IF NOT EXISTS upper double precision"
-    )
-    _execute(connection, add.format(sql.Identifier(inner_schema(pipeline.name), "predictions")))
+def _add_to_predictions(connection: sa.Connection, pipeline: Pipeline, columns: dict[str, str]) -> None:
+    """Batches of before have none of these, and their hash covers the columns that it named: they stay what they are."""
+    for name, kind in columns.items():
+        add = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} " + kind)
+        _execute(connection, add.format(sql.Identifier(inner_schema(pipeline.name), "predictions"), sql.Identifier(name)))
 
 
 def _shown(connection: sa.Connection, pipeline: Pipeline) -> sql.Composable:
     """What views show beside the trust line and the prediction. Views are replaced in place, so what they have keeps its
-    order: the contract's columns, or a range, that came later stand at the end."""
+    order: the contract's columns, a range, or probabilities that came later stand at the end."""
     inner = inner_schema(pipeline.name)
     landed = [name for name in _columns_of(connection, f"{inner}.landed") if name != "batch_id"]
-    of = dict.fromkeys(landed, "l") | {n: "p" for n in RANGE if n in _columns_of(connection, f"{inner}.predictions")}
+    of = dict.fromkeys(landed, "l") | {n: "p" for n in (*RANGE, EVERY) if n in _columns_of(connection, f"{inner}.predictions")}
     before = [name for name in _columns_of(connection, f"{pipeline.name}.history") if name in of]
     names = dict.fromkeys([*before, *of])
     return sql.SQL(", ").join(sql.Identifier(of[name], name) for name in names)

@@ -91,7 +91,7 @@ def check_plan(plan: Plan, definition: Definition, settings: Settings) -> list[I
 _MADE_FROM = sa.text("""
 SELECT b.interval_start, b.interval_end, b.source, b.contract_hash, b.code,
     (SELECT v.suite_hash FROM overnight.verdict v WHERE v.batch = b.id ORDER BY v.id DESC LIMIT 1) AS suite_hash,
-    s.code AS scoring_code, s.model, coalesce(s.hindsight, false) AS hindsight
+    s.code AS scoring_code, s.columns AS said, s.model, coalesce(s.hindsight, false) AS hindsight
 FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch
     LEFT JOIN overnight.pointer q
         ON q.pipeline = p.pipeline AND q.kind = 'prediction' AND q.interval_start = p.interval_start
@@ -138,6 +138,7 @@ def _changes_of_model(connection: sa.Connection, definition: Definition, made: A
         and trained_here
         and newest.fingerprint != due.survey_nights(connection, definition, start)[1],
         "champion": not made.hindsight and champion is not None and champion.id != made.model,
+        "what predictions hold": made.said is not None and set(made.said) != set(score.kept_columns(definition.pipeline)),
         "scoring code": bool(made.scoring_code) and _own(made.scoring_code) != _own(code_of(definition, *score.CODE)),
     }
 

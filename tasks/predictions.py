@@ -1,5 +1,6 @@
-"""What a fitted model says of prepared rows, in the three forms that batches keep, and what that is worth."""
+"""What a fitted model says of prepared rows, in the forms that batches keep, and what that is worth."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What readers are shown of rows: predictions, and for classes the probability of the one named, beside one column of `each`
+    for every one of `classes`. A yes/no question has P(true) alone, a number nothing."""
+
+    prediction: "Array"
+    probability: "Array | None" = None
+    classes: Sequence[str] = ()
+    each: "Array | None" = None
+
+    @property
+    def watched(self) -> "Array":
+        """The probability of true for a yes/no question, else the prediction itself."""
+        return self.prediction if self.probability is None or self.each is not None else self.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +86,56 @@ def truth(model: Any, matrix: "Array") -> "Array":
     return matrix[:, classes.index(True)] if True in classes else matrix[:, 0] * 0.0
 
 
-def predict(model: Any, frame: "pd.DataFrame", pipeline: Pipeline) -> "tuple[Array, Array | None]":
-    """Predictions and probabilities: booleans with P(true), or the most probable class as text with its probability, or
-    numbers without one."""
+def predict(model: Any, frame: "pd.DataFrame", pipeline: Pipeline) -> Shown:
+    """Booleans with P(true), or the most probable class as text with its probability, or numbers without one."""
     import numpy as np
 
     if pipeline.target.task is Task.REGRESSION:
-        return np.asarray(model.predict(frame), dtype=np.float64), None
+        return Shown(np.asarray(model.predict(frame), dtype=np.float64))
     matrix = model.predict_proba(frame)
     if pipeline.target.rule is not None:
         probability = truth(model, matrix)
-        return probability > 0.5, probability
-    best = matrix.argmax(axis=1)
-    return np.asarray(model.classes_, dtype=object)[best], matrix[np.arange(len(best)), best]
+        return Shown(probability > 0.5, probability)
+    best, names = matrix.argmax(axis=1), np.asarray(model.classes_, dtype=object)
+    return Shown(names[best], matrix[np.arange(len(best)), best], [str(name) for name in names], matrix)
 
 
-def predict_folded(
-    models: Mapping[int, Any], places: "Array", frame: "pd.DataFrame", pipeline: Pipeline
-) -> "tuple[Array, Array | None]":
-    """As `predict`, each row by the model of its place."""
+def predict_folded(models: Mapping[int, Any], places: "Array", frame: "pd.DataFrame", pipeline: Pipeline) -> Shown:
+    """As `predict`, each row by the model of its place; a class that this one was not taught has probability 0."""
     import numpy as np
 
-    found = np.unique(places)
-    if len(found) == 1:
-        return predict(models[int(found[0])], frame, pipeline)
+    parts = {place: places == place for place in np.unique(places)}
+    said = {place: predict(models[int(place)], frame[rows], pipeline) for place, rows in parts.items()}
+    if len(said) == 1:
+        return next(iter(said.values()))
     prediction, probability = np.empty(len(frame), dtype=object), np.empty(len(frame))
-    for place in found:
-        rows = places == place
-        prediction[rows], said = predict(models[int(place)], frame[rows], pipeline)
-        probability[rows] = np.nan if said is None else said
+    classes = sorted({name for one in said.values() for name in one.classes})
+    each = np.zeros((len(frame), len(classes)))
+    for place, rows in parts.items():
+        one = said[place]
+        prediction[rows], probability[rows] = one.prediction, np.nan if one.probability is None else one.probability
+        if one.each is not None:
+            each[rows] = spread(one.each, one.classes, classes)
     if pipeline.target.task is Task.REGRESSION:
-        return prediction.astype(np.float64), None
-    return prediction.astype(bool) if pipeline.target.rule is not None else prediction, probability
+        return Shown(prediction.astype(np.float64))
+    if pipeline.target.rule is not None:
+        return Shown(prediction.astype(bool), probability)
+    return Shown(prediction, probability, classes, each)
+
+
+def spell(classes: Sequence[str], each: "Array") -> Any:
+    """`{"class": probability, …}` for each row as an Arrow column of JSON, six digits after the point."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute
+
+    pieces: list[Any] = []
+    for place, name in enumerate(classes):
+        known = np.isfinite(each[:, place])
+        number = compute.cast(pa.array(np.round(each[:, place], 6)), pa.string())
+        pieces.append(pa.scalar(("{" if not place else ", ") + json.dumps(name, ensure_ascii=False) + ": "))
+        pieces.append(number if known.all() else compute.if_else(pa.array(known), number, "null"))
+    return compute.binary_join_element_wise(*pieces, "}", "")
 
 
 def judge(model: Any, frame: "pd.DataFrame", answers: "Array", pipeline: Pipeline, *, classes: Sequence[str] = ()) -> Said:

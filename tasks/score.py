@@ -22,6 +22,7 @@ from store.models import (
     newest_challenger,
     newest_champion,
 )
+from store.pipelines import EVERY
 from store.runs import load_run, point_run, stage_reports
 from tasks.context import Night
 from tasks.estimators import threads
@@ -85,7 +86,8 @@ def _find(night: Night, connection: sa.Connection) -> Task | str:
     if isinstance(champion, str):
         return champion
     hindsight = run.hindsight
-    name = fingerprint(landed.content_hash, champion.sha256, champion.version, night.code_of(*CODE), hindsight)
+    every = (EVERY,) if night.pipeline.keeps_probabilities else ()
+    name = fingerprint(landed.content_hash, champion.sha256, champion.version, night.code_of(*CODE), hindsight, *every)
     newest = newest_batch(connection, night.pipeline.name, BatchKind.PREDICTION, night.interval)
     # Predictions carry the verdict of their own input batch, so equal rows in another batch do not make them the same.
     same = (
@@ -156,7 +158,7 @@ def _fill(night: Night, connection: sa.Connection, work: Task, loaded: Loaded) -
 
 def kept_columns(pipeline: Pipeline) -> tuple[str, ...]:
     """What a prediction batch's content hash covers."""
-    return (*pipeline.key, *_KEPT, *range_columns(pipeline))
+    return (*pipeline.key, *_KEPT, *range_columns(pipeline), *((EVERY,) if pipeline.keeps_probabilities else ()))
 
 
 def _told(tally: Tally) -> str:

@@ -21,14 +21,17 @@ from store.batches import Batch
 from store.copying import BINARY_HEADER, BINARY_TRAILER, binary_statement, copy_statement
 from store.drift import Drift
 from store.engine import driver_cursor
+from store.pipelines import EVERY
 from tasks.context import Night
 from tasks.folds import UNKNOWN
 from tasks.frames import KEY, NIGHT, copy_out, scoring_query, to_frame
 from tasks.models import Loaded
-from tasks.predictions import predict, predict_folded
+from tasks.predictions import Shown, predict, predict_folded, spell
 from tasks.profiles import Watch
 from tasks.ranges import Ranges, range_columns
 from tasks.spread import WORTH_SPREADING, address_of, answers_from_workers
+
+CELLS = 1 << 20  # probabilities that are worked out at once: 8 MB
 
 
 @dataclass(slots=True)
@@ -66,42 +69,54 @@ def score_rows(
     columns = [*night.pipeline.key, "prediction", "probability"]
     if _ranges(night, watch) is not None:
         columns += range_columns(night.pipeline)
+    every = EVERY in batch.columns
+    columns += [EVERY] if every else []
     columns += ["hindsight"] if folds is not None else []
     address = address_of(night.definition, night.settings)
     if address is not None and folds is None and landed.rows >= WORTH_SPREADING:
         with CopyIn(writing, batch, columns, keys=keys) as into:
-            for answer in answers_from_workers(address, night, landed, model=loaded.version.id, tally=tally, watch=watch):
+            for answer in answers_from_workers(
+                address, night, landed, model=loaded.version.id, tally=tally, watch=watch, every=every
+            ):
                 into.write(answer)
     else:
         with copy_out(reading, query, kinds) as chunks, CopyIn(writing, batch, columns, keys=keys) as into:
-            for answer in answer_rows(night, loaded, chunks, rows=landed.rows, tally=tally, watch=watch):
+            for answer in answer_rows(night, loaded, chunks, rows=landed.rows, tally=tally, watch=watch, every=every):
                 into.write(answer)
     tally.drifts = watch.drifts() if watch is not None else ()
     return tally
 
 
 def answer_rows(
-    night: Night, loaded: Loaded, chunks: Iterable[Any], *, rows: int, tally: Tally, watch: Watch | None
-) -> Iterator[Any]:  # fmt: skip
-    """Each chunk's keys, predictions and probabilities, and of a model of folds the marks of hindsight; `tally` and `watch`
-    count what went by. `rows` is how many there are, about."""
+    night: Night,
+    loaded: Loaded,
+    chunks: Iterable[Any],
+    *,
+    rows: int,
+    tally: Tally,
+    watch: Watch | None,
+    every: bool = False,
+) -> Iterator[Any]:
+    """Each chunk's keys, predictions and probabilities (`every`: of all classes too), and of a model of folds the marks of
+    hindsight; `tally` and `watch` count what went by. `rows` is how many there are, about."""
     from tasks.leaves import by_tables
 
     ranges, places_of = _ranges(night, watch), loaded.by_place
     forms = {id(model): by_tables(model, rows=rows) for model in {id(each): each for each in places_of.values()}.values()}
     models = {place: forms[id(model)] for place, model in places_of.items()}
-    for chunk in chunks:
+    at_once = CELLS // max(1, len(getattr(loaded.estimator, "classes_", ())))
+    for chunk in (part for whole in chunks for part in _parts(whole, rows=at_once)):
         frame, folds = loaded.prepare(to_frame(chunk)), loaded.folds
         if folds is None:
-            prediction, probability = predict(models[UNKNOWN], frame, night.pipeline)
+            shown = predict(models[UNKNOWN], frame, night.pipeline)
         else:
             places = chunk.column(NIGHT).to_numpy()
-            prediction, probability = predict_folded(models, places, frame, night.pipeline)
+            shown = predict_folded(models, places, frame, night.pipeline)
         tally.rows += chunk.num_rows
         tally.unseen.update(loaded.estimator[0].count_unseen(frame))
         if watch is not None:
-            watch.see(frame, _shown(night.pipeline, prediction, probability))
-        answer = _answer(chunk, prediction, probability, night.pipeline, ranges=ranges)
+            watch.see(frame, shown.watched)
+        answer = _answer(chunk, shown, night.pipeline, ranges=ranges, every=every)
         yield answer if folds is None else answer.append_column("hindsight", _marks(night, loaded, places))
 
 
@@ -118,22 +133,23 @@ def _ranges(night: Night, watch: Watch | None) -> Ranges | None:
     return Ranges.from_json(kept) if kept else None
 
 
-def _shown(pipeline: Pipeline, prediction: Any, probability: Any) -> Any:
-    """What is watched: the probability of true for a yes/no question, else the prediction itself."""
-    return prediction if pipeline.target.rule is None else probability
+def _parts(chunk: Any, *, rows: int) -> Iterator[Any]:
+    """A chunk in slices of so many rows at most: with many classes, what is said of each row is the larger part."""
+    return (chunk.slice(start, rows) for start in range(0, chunk.num_rows, rows))
 
 
-def _answer(chunk: Any, prediction: Any, probability: Any, pipeline: Pipeline, *, ranges: Ranges | None) -> Any:
-    """The key, the prediction with its probability, and its range where there is one, as Arrow."""
+def _answer(chunk: Any, shown: Shown, pipeline: Pipeline, *, ranges: Ranges | None, every: bool) -> Any:
+    """The key, the prediction with its probability or all of them, and its range where there is one, as Arrow."""
     import pyarrow as pa
 
-    keys = [chunk.column(f"{KEY}{name}") for name in pipeline.key]
-    shown = pa.nulls(len(prediction), pa.float64()) if probability is None else pa.array(probability)
-    names = [*pipeline.key, "prediction", "probability"]
-    if ranges is None:
-        return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown], names=names)
-    ends = [pa.array(end) for end in ranges.around(prediction)]
-    return pa.RecordBatch.from_arrays([*keys, pa.array(prediction), shown, *ends], names=[*names, *range_columns(pipeline)])
+    columns = {name: chunk.column(f"{KEY}{name}") for name in pipeline.key}
+    columns["prediction"] = pa.array(shown.prediction)
+    columns["probability"] = pa.nulls(len(chunk), pa.float64()) if shown.probability is None else pa.array(shown.probability)
+    if ranges is not None:
+        columns |= zip(range_columns(pipeline), map(pa.array, ranges.around(shown.prediction)), strict=True)
+    if every and shown.each is not None:
+        columns[EVERY] = spell(shown.classes, shown.each)
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _set_defaults(connection: sa.Connection, batch: Batch, *, version: int) -> None:
@@ -178,7 +194,8 @@ class CopyIn:
             csv.write_csv(rows, text, csv.WriteOptions(include_header=False))
             return text.getvalue()
         columns = dict(zip(rows.schema.names, rows.columns, strict=True))
-        return encode_binary(columns | {rows.schema.names[place]: rows.column(place).cast(pa.int64()) for place in self._whole})
+        whole = {rows.schema.names[place]: rows.column(place).cast(pa.int64()) for place in self._whole}
+        return encode_binary(columns | whole, json={EVERY})
 
     def _send(self, data: Any) -> None:
         try:

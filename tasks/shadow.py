@@ -17,6 +17,7 @@ from store.batches import Batch, count_batch, newest_batch, open_batch, seal_bat
 from store.drift import load_profile
 from store.engine import transaction
 from store.models import ModelVersion, challenger_to, load_artifact
+from store.pipelines import EVERY
 from store.runs import load_run
 from tasks.context import Night
 from tasks.models import Loaded, read_model, same_question
@@ -46,7 +47,8 @@ def add_shadow(night: Night, report: StageReport, *, landed: Batch, champion: Mo
 
 def _cast(night: Night, challenger: ModelVersion, landed: Batch, *, code: str) -> Batch:
     """The batch that is there already for the same rows, model and code, or a new one."""
-    name = fingerprint(landed.content_hash, challenger.sha256, challenger.version, code, "shadow")
+    every = (EVERY,) if night.pipeline.keeps_probabilities else ()
+    name = fingerprint(landed.content_hash, challenger.sha256, challenger.version, code, "shadow", *every)
     with transaction(night.engine) as connection:
         newest = newest_batch(connection, night.pipeline.name, BatchKind.SHADOW, night.interval)
         same = newest is not None and (newest.fingerprint, newest.input_batch) == (name, landed.id)

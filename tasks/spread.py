@@ -164,7 +164,9 @@ def ranges_of(connection: sa.Connection, landed: Batch) -> list[tuple[int, int |
     return [*pairwise(starts), (starts[-1], None)]
 
 
-def score_there(run_id: int, landed_id: int, model_id: int, watch: Watch | None, start: int, end: int | None) -> Scored:
+def score_there(
+    run_id: int, landed_id: int, model_id: int, watch: Watch | None, every: bool, start: int, end: int | None
+) -> Scored:  # fmt: skip
     """One stretch of a sealed batch through the model, on the worker that this is called on. Nothing is written."""
     import pyarrow as pa
 
@@ -177,7 +179,7 @@ def score_there(run_id: int, landed_id: int, model_id: int, watch: Watch | None,
         landed = load_batch(connection, landed_id)
         query, kinds = scoring_query(night.pipeline, landed, loaded.columns)
         with copy_out(connection, query + _between(start, end), kinds) as chunks:
-            answers = list(answer_rows(night, loaded, chunks, rows=RANGE, tally=tally, watch=watch))
+            answers = list(answer_rows(night, loaded, chunks, rows=RANGE, tally=tally, watch=watch, every=every))
     sink = pa.BufferOutputStream()
     if answers:
         with pa.ipc.new_stream(sink, answers[0].schema) as stream:
@@ -201,7 +203,7 @@ def _model(run_id: int, model_id: int) -> Loaded:
 
 
 def answers_from_workers(
-    address: str, night: Night, landed: Batch, *, model: int, tally: "Tally", watch: Watch | None
+    address: str, night: Night, landed: Batch, *, model: int, tally: "Tally", watch: Watch | None, every: bool
 ) -> Iterator[Any]:
     """What `answer_rows` yields, from workers that each take a stretch of the table; in the order in which they are done,
     which no content hash depends on."""
@@ -211,7 +213,7 @@ def answers_from_workers(
 
     blank = Watch(watch.profile, step=watch.step) if watch is not None else None
     with transaction(night.engine) as connection:
-        pieces = [(night.run.id, landed.id, model, blank, *stretch) for stretch in ranges_of(connection, landed)]
+        pieces = [(night.run.id, landed.id, model, blank, every, *stretch) for stretch in ranges_of(connection, landed)]
     with connect(address) as client:
         for scored in work_through(client, score_there, pieces):
             tally.rows += scored.rows

@@ -118,7 +118,8 @@ def shown_columns(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a page shows unless others are asked for: the key, what was said, and the first features."""
     features = [name for name in pipeline.features.columns if name not in pipeline.key]
     when = [pipeline.time_column] if pipeline.time_column else []
-    said = ("prediction", "lower", "upper", "model_version", "hindsight") if pipeline.model.coverage else OWN
+    said: tuple[str, ...] = ("prediction", "lower", "upper", "model_version", "hindsight") if pipeline.model.coverage else OWN
+    said = tuple("probabilities" if name == "probability" and pipeline.keeps_probabilities else name for name in said)
     return tuple(dict.fromkeys([*pipeline.key, *said, *when, *features[:FEATURES_SHOWN], pipeline.target.column]))
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
 from domain.interval import Interval
@@ -85,10 +86,25 @@ def cell(value: Any, zone: tzinfo = UTC) -> str:
             return f"{value:.4g}" if abs(value) < 1e15 else str(value)
         case datetime():
             return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        case Mapping() if is_shares(value):
+            return shares(value)
         case Mapping() | list():
             return json.dumps(value, ensure_ascii=False, default=str)[:400]
     text = str(value)
     return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def is_shares(value: Mapping[str, Any]) -> bool:
+    """Whether it is each class with its probability."""
+    numbers = [one for one in value.values() if isinstance(one, int | float | Decimal) and not isinstance(one, bool)]
+    return len(numbers) == len(value) > 1 and min(numbers) >= 0 and abs(float(sum(numbers)) - 1) < 0.001
+
+
+def shares(value: Mapping[str, Any], most: int = 4) -> str:
+    """`setosa 0.98, versicolor 0.02`: the most probable first, and how many more there are."""
+    first = sorted(value.items(), key=lambda one: -one[1])[:most]
+    more = f", {len(value) - most} more" if len(value) > most else ""
+    return ", ".join(f"{name} {figure(float(number), 2)}" for name, number in first) + more
 
 
 def flat(things: Mapping[str, Any], before: str = "") -> dict[str, Any]:

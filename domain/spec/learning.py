@@ -113,6 +113,9 @@ class Model(Strict):
     min_intervals: int = Field(3, ge=2, description="published nights needed before the first model")
     max_rows: int = Field(1_000_000, ge=100, description="rows it learns from at most; more are sampled evenly by key")
     promote: Promote = Promote()
+    probabilities: Literal["named", "all"] = Field(
+        "named", description="whether predictions of classes keep the probability of the class that is named, or of all of them"
+    )
     coverage: Share | None = Field(
         None, gt=0.0, lt=1.0, description="for numbers: how many answers the range from lower to upper should hold, such as 90%"
     )

@@ -25,7 +25,7 @@ Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "null"]
 OPERATORS: Mapping[str, str] = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "null": "IS NULL"}
 CASTS = {
     "bool": "boolean", "int": "bigint", "float": "double precision", "decimal": "numeric", "text": "text", "date": "date",
-    "timestamp": "timestamptz",
+    "timestamp": "timestamptz", "json": "jsonb",
 }  # fmt: skip
 OWN = ("prediction", "probability", "model_version", "hindsight")
 MOST_FILTERS = 12
@@ -71,6 +71,8 @@ def column_types(pipeline: Pipeline) -> dict[str, str]:
     own = {"prediction": kind, "probability": "float", "model_version": "int", "hindsight": "bool"}
     if pipeline.model.coverage is not None:
         own |= {"lower": "float", "upper": "float"}
+    if pipeline.keeps_probabilities:
+        own |= {"probabilities": "json"}
     contract = {name: column.type for name, column in pipeline.columns.items()}
     return {name: contract[name] for name in pipeline.key} | own | contract
 
@@ -98,7 +100,9 @@ def parse_value(text: str, kind: str, *, column: str, zone: tzinfo = UTC) -> Any
             case "timestamp":
                 moment = datetime.fromisoformat(text)
                 return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    except (ValueError, KeyError, ArithmeticError, OverflowError):
+            case "json":
+                json.loads(text)
+    except (ValueError, KeyError, ArithmeticError, OverflowError, RecursionError):
         raise UsageError(f"{text[:60]!r} is no {kind}, which column {column} holds") from None
     if "\x00" in text:
         raise UsageError(f"the value for column {column} holds a NUL character, which no text in a database does")
@@ -291,6 +295,8 @@ def _cursor(pipeline: Pipeline, question: Question, last: Row) -> str:
 
 def text_of(value: Any) -> str:
     """A value as Postgres reads it."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

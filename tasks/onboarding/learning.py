@@ -1,23 +1,27 @@
 """The model, its metric and its limits, by the task and the size of the table."""
 
+from collections.abc import Collection
 from typing import Any
 
 from tasks.onboarding.target import Goal
 
 _SMALL, _MIDDLE, _LARGE = 2_000, 5_000, 20_000
+_FEW_CLASSES = 10  # so many probabilities beside a prediction are read by people, and cost little
 _SEVERAL = 8  # classes beyond which there is no time for small steps
 _TREES_FOR_CLASSES = 1_500  # each round of boosting grows a tree for each class
 
 
-def propose_model(goal: Goal) -> dict[str, Any]:
-    """`model:` as pipeline.yaml says it."""
+def propose_model(goal: Goal, *, columns: Collection[str] = ()) -> dict[str, Any]:
+    """`model:` as pipeline.yaml says it, for a table of these columns."""
     regression = goal.task == "regression"
     name = "HistGradientBoostingRegressor" if regression else "HistGradientBoostingClassifier"
-    return {
+    found = {
         "estimator": f"sklearn.ensemble.{name}",
         "params": _params(goal),
         "metric": "rmse" if regression else "roc_auc",
     }
+    few = goal.kind == "classes" and len(goal.classes) <= _FEW_CLASSES
+    return found | ({"probabilities": "all"} if few and "probabilities" not in columns else {})
 
 
 def _params(goal: Goal) -> dict[str, Any]:

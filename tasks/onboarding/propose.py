@@ -28,6 +28,8 @@ class Asked:
     key: tuple[str, ...] = ()
     time: str | None = None
     task: str | None = None
+    rule: str = ""  # the yes/no question that is asked of the target, where it is known
+    why: str = "you named it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Proposal:
     leaks: Sequence[Leak]
     suite: Sequence[Group]
     model: Mapping[str, Any]
+    hook: str = ""  # of features.py, where one is written too
+    origin: str = ""  # the notebook that it was adopted from
 
     @property
     def features(self) -> dict[str, list[str]]:
@@ -84,7 +88,7 @@ def propose(table: Table, place: Place, asked: Asked, *, today: date, guess: See
             f"no column is left to predict {goal.column.spelled!r} from: {_why_none(roles)}", hint="another --target, or --key"
         )
     suite = propose_suite(table, roles, snapshot=mode == "snapshot", time=time if place.kind == "sql" else None)
-    return Proposal(asked, place, table, goal, key, time, mode, days, roles, leaks, suite, propose_model(goal))
+    return Proposal(asked, place, table, goal, key, time, mode, days, roles, leaks, suite, propose_model(goal, columns=roles))
 
 
 def _goal(table: Table, asked: Asked, guess: Seen | None) -> Goal:
@@ -97,7 +101,7 @@ def _goal(table: Table, asked: Asked, guess: Seen | None) -> Goal:
         raise UsageError(
             f"--target: there is no column {asked.target!r}; the table has {names}", hint="--target with one of them"
         )
-    return find_goal(found, task=asked.task, why="you named it")
+    return find_goal(found, task=asked.task, why=asked.why, rule=asked.rule)
 
 
 def _leaks(table: Table, goal: Goal, key: Key) -> list[Leak]:
