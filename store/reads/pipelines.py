@@ -129,6 +129,18 @@ ORDER BY interval_start, kind
 """)
 
 
+def published_on(connection: Connection, name: str, starts: Sequence[datetime]) -> dict[datetime, Published]:
+    """The prediction batches that readers see of the nights that start then, by their starts."""
+    lines = fetch(connection, _ON, {"name": name, "starts": list(starts)})
+    return {line["interval_start"]: _published(line) for line in lines}
+
+
+_ON = sql.SQL("""
+SELECT * FROM reading.published
+WHERE pipeline = %(name)s AND kind = 'prediction' AND interval_start = ANY (%(starts)s::timestamptz[])
+""")
+
+
 def _published(line: Row) -> Published:
     names = [name for name in Published.__dataclass_fields__ if name != "interval"]
     return Published(Interval(line["interval_start"], line["interval_end"]), **{name: line[name] for name in names})

@@ -19,7 +19,10 @@ from store.migrate import migrate
 from tasks.export import export
 from tests.tasks.nightshift import Nightshift
 from tests.tasks.test_out_of_fold import TABLE, member_rows
+from web.access import EVERYBODY
 from web.app import create_app
+from web.mcp import Desk
+from web.told import tell_pipelines
 
 DAYS = tuple(f"2024-01-{day:02d}" for day in range(1, 5))
 ALL = "every prediction of this night was made by a model that saw past it"
@@ -56,6 +59,8 @@ def test_a_night_in_hindsight_says_so_on_every_way_to_a_reader(
     assert web.get("/p/shops/rows.csv?columns=shop,prediction&trust=yes").text.split("\n")[0].strip().endswith(ALL)
     assert ALL in web.get("/p/shops/feed.atom").text
     assert ALL not in web.get(f"/p/shops/{DAYS[2]}").text
+    told = Desk(web.app.state.edge.reader, lambda: datetime.now(UTC), EVERYBODY).ask(tell_pipelines).pipelines[0]
+    assert told.trust_line.endswith(ALL), "and to a language model"
     done = export(settings, "shops", tmp_path / "night.parquet", night=DAYS[3], as_of=None, now=datetime.now(UTC))
     kept = {name.decode(): value.decode() for name, value in read_schema(done.path).metadata.items()}
     assert ALL in json.dumps(kept)
