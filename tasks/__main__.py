@@ -10,6 +10,7 @@ import threading
 from domain.errors import OvernightError, UsageError
 from domain.words import Stage
 from infra.settings import Settings, load_settings
+from tasks.expectations import put_off_statistics
 from tasks.perform import perform
 
 
@@ -23,6 +24,8 @@ def main() -> int:
     logging.getLogger("overnight").setLevel(logging.INFO)
     try:
         settings = read_settings() if arguments.attached else load_settings()
+        if arguments.stage == Stage.VALIDATE:
+            put_off_statistics()
         report = perform(Stage(arguments.stage), arguments.run, settings)
     except LookupError as error:
         print(UsageError(str(error), hint="overnight runs"), file=sys.stderr)

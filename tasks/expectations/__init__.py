@@ -5,10 +5,25 @@ first needed; `audit` shows it a batch through a temporary view; `rejects` moves
 """
 
 import importlib
+import importlib.util
+import sys
 import threading
 
 _import: threading.Thread | None = None
 _allowed = False
+
+
+def put_off_statistics() -> None:
+    """Lets scipy.stats be imported when somebody first asks it for something: Great Expectations imports it for one expectation,
+    and it is a third of the time. For a process of one thread that will do nothing but validate."""
+    scipy, name = importlib.import_module("scipy"), "scipy.stats"
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    scipy.stats = module  # type: ignore[attr-defined]  # as an import would have
 
 
 def allow_preload() -> None:

@@ -318,3 +318,12 @@ print("great_expectations" in sys.modules)
 def test_great_expectations_is_imported_in_the_background_only_where_it_was_allowed() -> None:
     done = subprocess.run([sys.executable, "-c", IN_THE_BACKGROUND], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_process_that_only_validates_imports_statistics_when_they_are_asked_for() -> None:
+    code = (
+        "import sys; from tasks.expectations import put_off_statistics; put_off_statistics(); import tasks.expectations.engine\n"
+        "print('scipy.stats._stats_py' in sys.modules); import scipy.stats; print(scipy.stats.norm.cdf(0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "0.5"]
