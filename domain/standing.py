@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from domain.interval import Calendar, Interval
-from domain.trust import Freshness, TrustLine, tell_hindsight
+from domain.trust import Freshness, TrustLine, tell_held, tell_hindsight
 from domain.words import RunState
 
 WITHOUT_PREDICTIONS = " published without predictions: "  # in a night's sentence, before why no model scored it
@@ -173,4 +173,5 @@ def told_trust(line: TrustLine, calendar: Calendar) -> tuple[str, ...]:
     published = f"published {moment(line.published_at, calendar)}" if line.published_at else "not published"
     fresh = f"late since {moment(line.late_since, calendar)}" if line.late_since else "fresh"
     seen_past = tell_hindsight(line.hindsight_rows, line.rows)
-    return (night, batch, model, published, fresh, line.verdict or "no verdict", *([seen_past] if seen_past else []))
+    verdict = tell_held(line.held) if line.held else line.verdict or "no verdict"
+    return (night, batch, model, published, fresh, verdict, *([seen_past] if seen_past else []))

@@ -1,5 +1,6 @@
 """The trust line, and the rule that says when a pipeline is late. Needs no scheduler: a calendar, a ledger, a clock."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, Literal
@@ -20,7 +21,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class TrustLine:
-    """What stands beside every number a reader sees."""
+    """What stands beside every number a reader sees. `held` says why a night of which they see nothing is kept back."""
 
     pipeline: str
     interval: Interval | None
@@ -33,6 +34,7 @@ class TrustLine:
     reason: str
     rows: int = 0
     hindsight_rows: int = 0
+    held: str = ""
 
     @property
     def hindsight(self) -> Hindsight:
@@ -67,6 +69,13 @@ def tell_hindsight(marked: int, rows: int) -> str:
     if marked >= rows:
         return "every prediction of this night was made by a model that saw past it"
     return f"{marked} of {rows} rows were predicted by a model that saw past this night"
+
+
+def tell_held(why: str) -> str:
+    """That a night is kept back, and why: one part of a trust line, so it holds neither comma nor semicolon."""
+    numbers = re.sub(r"(?<=\d),(?=\d{3})", "", " ".join(why.rstrip(". ").split()))
+    plain = re.sub(r"\s*[,;]\s*", " - ", numbers)
+    return f"held: {plain[:1].lower() + plain[1:]}"[:300]
 
 
 def _iso(moment: datetime | None) -> str | None:

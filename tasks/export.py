@@ -13,13 +13,14 @@ from domain.errors import Refused, StageFailed, UsageError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import told_trust
-from domain.trust import Freshness, TrustLine, judge_freshness
+from domain.trust import Freshness, TrustLine, judge_freshness, tell_held
+from domain.words import RunState
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.reads.connection import Connection, Reader
 from store.reads.export import Copy
 from store.reads.parquet import parquet_blocks
-from store.reads.pipelines import Published, declared, newest_published, published_as_of, published_between
+from store.reads.pipelines import Published, declared, newest_published, nights_between, published_as_of, published_between
 from store.reads.pruned import require_rows
 from store.reads.rows import Question, column_types, compose
 
@@ -140,11 +141,20 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
         seen = next((one for one in found if one.kind == "prediction"), None)
     if seen is None or seen.input_batch is None:
         what = pipeline.calendar.label(interval) if interval else "any night"
+        if interval is not None and as_of is None:
+            what += _why_held(connection, name, interval)
         when = f" at {as_of.isoformat(timespec='seconds')}" if as_of else ""
         raise UsageError(f"readers saw no predictions of {what}{when}" if as_of else f"readers see no predictions of {what}",
                          where=name, hint=f"overnight status {name}")  # fmt: skip
     require_rows(connection, pipeline, seen.batch)
     return _Found(pipeline, seen, seen.input_batch, _trust(pipeline, seen, interval, at=as_of or now))
+
+
+def _why_held(connection: Connection, name: str, night: Interval) -> str:
+    """What readers are told everywhere of a held night; empty for any other."""
+    line = next(iter(nights_between(connection, name, first=night.start, last=night.start)), None)
+    held = line is not None and line.attempt.state is RunState.HELD
+    return f" ({tell_held(line.attempt.reason.removeprefix('held: '))})" if line and held else ""
 
 
 def _trust(pipeline: Pipeline, seen: Published, named: Interval | None, *, at: datetime) -> TrustLine:

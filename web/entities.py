@@ -93,7 +93,7 @@ def seen_batch(view: View, night: str, *, as_of: datetime | None) -> tuple[Publi
     standing = judge_night(
         one.pipeline, interval, attempt=None, predictions=bool(seen), rows=nights[0].state == NightState.LEARNING, now=view.now
     )
-    standing = replace(standing, why=nights[0].why)
+    standing = replace(standing, why=nights[0].why, state=NightState(nights[0].state))
     return seen, trust_night(one.pipeline, interval, seen=seen, standing=standing, now=view.now)
 
 

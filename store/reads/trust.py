@@ -8,7 +8,7 @@ from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import Attempt, NightState, Standing, explain_trust, judge_learning, judge_standing
 from domain.trust import Freshness, TrustLine, deadline_of, judge_freshness
-from domain.words import BatchKind, RunState
+from domain.words import BatchKind, Outcome, RunState
 from store.reads.connection import Connection
 from store.reads.pipelines import (
     Alive,
@@ -135,11 +135,11 @@ def _stand(
     if freshness.late_since and question and (focus is None or (by and focus.start <= by.start)):
         focus, line = question, asked
     standing = judged(focus, line) if focus else None
+    trust = _kept_back(_trust_line(pipeline, published, freshness=freshness, reason=reason), standing)
     todos = [one.todo for one in (question and judged(question, asked), standing) if one and one.todo]
     return PipelineStanding(
         pipeline, published, learned, freshness, focus, line, standing, next(iter(todos), ""),
-        _trust_line(pipeline, published, freshness=freshness, reason=reason),
-        running=any(one and one.attempt.state is RunState.RUNNING for one in (tried, asked, line)),
+        trust, running=any(one and one.attempt.state is RunState.RUNNING for one in (tried, asked, line)),
     )  # fmt: skip
 
 
@@ -165,4 +165,10 @@ def trust_night(
     late_since = None if done or deadline > now else deadline
     freshness = Freshness(late_since is None, interval, late_since)
     line = _trust_line(pipeline, seen, freshness=freshness, reason=standing.why)
-    return line if seen else replace(line, interval=interval)
+    return line if seen else replace(_kept_back(line, standing), interval=interval)
+
+
+def _kept_back(line: TrustLine, standing: Standing | None) -> TrustLine:
+    """Of a held night, that it is held and why; any other line as it is."""
+    held = standing is not None and standing.state is NightState.HELD and line.batch is None
+    return replace(line, verdict=Outcome.HELD, held=standing.why) if standing and held else line

@@ -1,5 +1,6 @@
 """The Atom feed: nights published, corrected and held, newest first, with their trust line, and nothing that breaks XML."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
@@ -52,3 +53,10 @@ def test_a_feed_that_has_not_changed_is_not_sent_again(
     assert "Overnight-Trust" in first.headers
     assert client.get("/p/shops/feed.atom", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
     assert client.get("/p/nothing/feed.atom").status_code == 404
+
+
+def test_a_pipeline_s_page_leads_to_its_feed(shops: Definition, client: TestClient) -> None:
+    page = client.get("/p/shops").text
+    named = re.search(r'<link rel="alternate" type="application/atom\+xml" [^>]*href="([^"]+)"', page)
+    assert named is not None
+    assert client.get(named[1]).headers["content-type"].startswith("application/atom+xml")

@@ -1,14 +1,19 @@
 """A reader can always tell whether a number may be trusted: the trust line in every state that a pipeline can be in."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
 from deployments.catalogue import Definition
+from domain.errors import UsageError
+from infra.settings import Settings
 from store.runs import claim
+from tasks.export import export
 
 PATHS = [
     "/", "/p/shops", "/p/shops/2024-01-04", "/p/shops/latest", "/p/shops/models/1", "/p/shops/rows", "/p/shops/key/s000003",
@@ -90,6 +95,34 @@ def test_a_held_night_leaves_the_old_numbers_with_the_sentence_why(published: Le
     assert late["trust"]["late_since"] == "2024-01-06T07:00:00+01:00"
     assert "7.2 % of stock is empty" in late["trust"]["reason"]
     assert ask("/")["pipelines"][0]["state"] == "held"
+
+
+def test_a_held_night_says_that_it_is_held_and_why_in_the_same_words_everywhere(
+    published: Ledger, client: TestClient, settings: Settings, clock: Callable, tmp_path: Path
+) -> None:
+    published.hold("2024-01-05", "7.2 % of stock is empty, limit 2 %; 26,398 rows")
+    words = "held: 7.2 % of stock is empty - limit 2 % - 26398 rows"
+    for path in ("/p/shops/2024-01-05", "/p/shops/2024-01-05/verdict", "/p/shops/rows?night=2024-01-05"):
+        page, answer = client.get(path), client.get(f"/api/v1{path}")
+        assert page.headers["overnight-trust"] == answer.headers["overnight-trust"]
+        assert page.headers["overnight-trust"].endswith(f"not published; fresh; {words}")
+        assert f"<span>{words}</span>" in page.text
+        trust = answer.json()["trust"]
+        assert (trust["verdict"], trust["batch"]) == ("held", None)
+        assert trust["reason"] == "7.2 % of stock is empty, limit 2 %; 26,398 rows."
+    for path in ("/api/v1/p/shops/2024-01-05.csv", "/api/v1/p/shops/rows.parquet?night=2024-01-05"):
+        refused = client.get(path)
+        assert (refused.status_code, words in refused.json()["detail"].replace("Held:", "held:")) == (404, True)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        export(settings, "shops", tmp_path / "x.csv", night="2024-01-05", as_of=None, now=clock())
+
+
+def test_a_first_night_that_is_held_says_so_before_anything_was_ever_published(
+    ledger: Ledger, ask: Callable, clock: Callable
+) -> None:
+    ledger.hold("2024-01-01")
+    trust = ask("/p/shops")["trust"]
+    assert (trust["verdict"], trust["batch"], trust["interval"]) == ("held", None, None)
 
 
 def test_late_when_everything_that_orchestrates_is_dead(published: Ledger, ask: Callable, clock: Callable) -> None:
