@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    adopt,
     champions,
     drill,
     explain,
@@ -43,6 +44,7 @@ app = typer.Typer(
 for module in (
     house,
     new,
+    adopt,
     nights,
     plans,
     listing,

@@ -52,8 +52,8 @@ def new(
 
     Example: overnight new churn --from customers.csv --target churned --yes
     """
-    _check_name(name)
-    settings, zone = load_settings(), _zone(timezone)
+    check_name(name)
+    settings, zone = load_settings(), zone_of(timezone)
     if (settings.deployments / name / "pipeline.yaml").exists() and not force:
         raise UsageError(
             f"there is a pipeline {name} already, in {settings.deployments / name}",
@@ -71,7 +71,7 @@ def new(
     _tell(proposal, folder, as_json=as_json)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if NAME.match(name) and name not in RESERVED and not name.startswith(("pg_", "overnight_")):
         return
     from tasks.onboarding.names import name_pipeline
@@ -85,7 +85,7 @@ def _check_name(name: str) -> None:
     )
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

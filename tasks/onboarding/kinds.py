@@ -94,6 +94,11 @@ def read_as(cells: Any, contract: Mapping[str, Any]) -> Kind | None:
     return _try(cells, _count(cells), contract)
 
 
+def text_of(cells: Any) -> Kind:
+    """The kind of a column of text that is to stay text, whatever else it could be read as."""
+    return _as_text(cells, _count(cells))
+
+
 def _trim(counted: _Cells) -> dict[str, Any]:
     """Whether spaces around the values are no part of them: all have them, or the same values stand without, in any case."""
     bare = pc.utf8_trim_whitespace(counted.texts)
@@ -208,8 +213,7 @@ def _try(cells: Any, counted: _Cells, contract: Mapping[str, Any]) -> Kind | Non
     others = [(word, int(weight)) for word, weight in zip(words, weights, strict=True) if word.strip().lower() not in NOTHING]
     if not good or good < 0.3 * counted.filled:
         return None
-    notes: list[str] = []
-    own: list[str] = []
+    notes, own = list[str](), list[str]()
     left = sum(weight for _, weight in others)
     if (
         others

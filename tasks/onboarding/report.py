@@ -32,8 +32,12 @@ def sentences(proposal: Proposal) -> Iterator[tuple[str, str]]:
             yield "leak?", f"{leak.column} {leak.why}"
     for sentence in proposal.warnings:
         yield "look at", sentence
-    yield "model", f"{str(proposal.model['estimator']).rpartition('.')[2]}, judged by {proposal.model['metric']}"
+    yield "model", f"{_short(str(proposal.model['estimator']))}, judged by {proposal.model['metric']}"
     yield "rules", f"{sum(len(group.lines) for group in proposal.suite)} expectations from the table's own figures"
+
+
+def _short(estimator: str) -> str:
+    return estimator if ":" in estimator else estimator.rpartition(".")[2]
 
 
 def _written(proposal: Proposal) -> str:

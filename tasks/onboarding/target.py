@@ -1,13 +1,16 @@
 """What is predicted: the column, the question asked of it, and the task."""
 
 import json
+import operator
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from domain.errors import UsageError
+from domain.target import parse_rule
 from tasks.onboarding.table import Seen, Table
 
 _FEW, _MANY = 10, 200  # whole numbers up to so many are classes; texts beyond so many are none
@@ -27,6 +30,11 @@ _YES = re.compile(
 )
 
 
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """`rule` is the yes/no question, if any; `kind` is yes or no, classes, or number; `classes` maps each to its rows."""
@@ -39,6 +47,7 @@ class Goal:
     sure: str
     classes: dict[str, int]
     known: int
+    asked: bool = False  # the question was given, and may be any comparison
 
     @property
     def answers(self) -> Any:
@@ -52,12 +61,25 @@ class Goal:
             str(value).lower() if isinstance(value, bool) else str(value)
             for value in self.column.kind.values.dictionary_encode().dictionary.to_pylist()
         ]
+        if self.asked:
+            return self._of_question()
         yes = texts.index(self.yes)
         return np.where(np.isnan(codes), np.nan, (codes == yes).astype(float))
+
+    def _of_question(self) -> Any:
+        rule = parse_rule(self.rule, column=self.column.name)
+        if isinstance(rule.literal, str):
+            texts = np.array([str(value) for value in self.column.kind.values.to_pylist()], dtype=object)
+            found = (texts == rule.literal) == (rule.comparison == "==")
+        else:
+            found = _COMPARISONS[rule.comparison](self.column.numbers, float(rule.literal))
+        return np.where(self.column.codes < 0, np.nan, found.astype(float))
 
     @property
     def yes(self) -> str:
         """The value that means yes, as text."""
+        if self.asked:
+            return "yes"
         literal = json.loads(self.rule.partition("== ")[2])
         return str(literal).lower() if isinstance(literal, bool) else str(literal)
 
@@ -87,8 +109,8 @@ def _may_be_target(column: Seen, table: Table) -> bool:
     return not (column.is_unique and (column.is_counted or column.is_named_like_a_key))
 
 
-def find_goal(column: Seen, *, task: str | None, why: str) -> Goal:
-    """Raises UsageError when nothing can be learned from the column."""
+def find_goal(column: Seen, *, task: str | None, why: str, rule: str = "") -> Goal:
+    """`rule` is a yes/no question that was asked already. Raises UsageError when nothing can be learned from the column."""
     if column.different < 2:
         said = "is empty" if not column.filled else "holds one value only"
         raise UsageError(f"--target: {column.spelled!r} {said}, so there is nothing to learn", hint="another --target")
@@ -106,6 +128,8 @@ def find_goal(column: Seen, *, task: str | None, why: str) -> Goal:
             f"--target: {column.spelled!r} has {column.different:,} different texts in {column.filled:,} rows, so it is no class",
             hint="another --target",
         )
+    if rule:
+        return _asked(column, rule, why)
     kind, reason, sure = _kind(column, task)
     classes = column.labels if kind != "number" else {}
     rule = _rule(column, classes) if kind == "yes or no" else ""
@@ -119,6 +143,17 @@ def find_goal(column: Seen, *, task: str | None, why: str) -> Goal:
         classes,
         column.filled,
     )
+
+
+def _asked(column: Seen, rule: str, why: str) -> Goal:
+    goal = Goal(column, "classification", "yes or no", rule, why, "sure", {}, column.filled, asked=True)
+    answers = goal.answers
+    yes = int((answers == 1).sum())
+    if not yes or yes == column.filled:
+        raise UsageError(
+            f"{rule!r} is {'always' if yes else 'never'} true in this table, so there is nothing to learn", hint="--target"
+        )
+    return replace(goal, classes={"yes": yes, "no": column.filled - yes})
 
 
 def _kind(column: Seen, task: str | None) -> tuple[str, str, str]:

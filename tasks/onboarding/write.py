@@ -17,18 +17,22 @@ from tasks.onboarding.yaml import beside, commented, flow, long_list, scalar
 _SCHEMAS = {file: f"{file.removesuffix('.yaml')}.schema.json" for file in ("pipeline.yaml", "expectations.yaml")}
 
 
-def write_pipeline(proposal: Proposal, folder: Path, *, timezone: str, force: bool) -> Path:
-    """Returns the folder. Raises UsageError when there is one of that name already, and DefinitionError when what would be
+def write_pipeline(proposal: Proposal, folder: Path, *, timezone: str, force: bool, code: str = "") -> Path:
+    """Returns the folder; `code` is the text of features.py, if there is one. Raises UsageError when there is one of that "
+    "name already, and DefinitionError when what would be
     written could not be read; either way nothing is written."""
     name = proposal.asked.name
     target = folder / name
     if target.exists() and not force and any(target.iterdir()):
-        raise UsageError(f"{target} is there already", hint=f"another name, or overnight new {name} … --force to write it anew")
+        raise UsageError(
+            f"{target} is there already", hint=f"another name, or overnight {_by(proposal)} {name} … --force to write it anew"
+        )
     texts = {
         "expectations.yaml": render_expectations(proposal),
         "pipeline.yaml": render_pipeline(proposal, timezone=timezone),
     }
     texts = {file: _for_editors(folder, file) + text for file, text in texts.items()}
+    texts = {**({"features.py": code} if code else {}), **texts}
     with tempfile.TemporaryDirectory(prefix="overnight-new-") as scratch:
         _write(Path(scratch) / name, texts)
         load_definition(Path(scratch), name)
@@ -42,6 +46,10 @@ def write_pipeline(proposal: Proposal, folder: Path, *, timezone: str, force: bo
             f"{target} cannot be written ({error.strerror})", hint="OVERNIGHT_DEPLOYMENTS=… names another folder"
         ) from None
     return target
+
+
+def _by(proposal: Proposal) -> str:
+    return "adopt" if proposal.origin else "new"
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
@@ -61,9 +69,13 @@ def _for_editors(folder: Path, file: str) -> str:
 
 def render_pipeline(proposal: Proposal, *, timezone: str) -> str:
     """The text of pipeline.yaml."""
+    first = (
+        f"Adopted by `overnight adopt` from {proposal.origin}, which reads"
+        if proposal.origin
+        else "Proposed by `overnight new` from"
+    )
     lines = commented(
-        f"Proposed by `overnight new` from {proposal.place.said}, {proposal.table.rows:,} rows. "
-        "It is yours now: change what you know better."
+        f"{first} {proposal.place.said}, {proposal.table.rows:,} rows. It is yours now: change what you know better."
     )
     lines += [
         f"name: {proposal.asked.name}",
@@ -80,6 +92,8 @@ def render_pipeline(proposal: Proposal, *, timezone: str) -> str:
 
 def _title(proposal: Proposal) -> str:
     goal = proposal.goal
+    if goal.asked:
+        return f"{goal.rule}?"
     if goal.kind == "yes or no":
         return f"Is {goal.column.spelled} {goal.yes}?" if goal.column.type != "bool" else f"{goal.column.spelled}: yes or no?"
     return f"Which {goal.column.spelled} is it?" if goal.kind == "classes" else f"What will {goal.column.spelled} be?"
@@ -166,6 +180,8 @@ def _beside_column(proposal: Proposal, column: Seen, role: Role) -> str:
 def _features(proposal: Proposal) -> Iterator[str]:
     for kind, names in proposal.features.items():
         yield from long_list(kind, names)
+    if proposal.hook:
+        yield beside(f"  hook: {proposal.hook}", "what is made of the columns above")
     if proposal.confirmed:
         yield from commented(
             "Each of these tells the answer almost alone. Take out of the lists above what is known only afterwards.", indent="  "
@@ -174,7 +190,7 @@ def _features(proposal: Proposal) -> Iterator[str]:
 
 
 def _model(proposal: Proposal) -> Iterator[str]:
-    yield beside("model:", f"suited to {proposal.goal.known:,} rows with an answer")
+    yield beside("model:", f"suited to {proposal.goal.known:,} rows with an answer" if not proposal.origin else "")
     for key, value in proposal.model.items():
         yield f"  {key}: {flow(value)}"
 
@@ -182,7 +198,8 @@ def _model(proposal: Proposal) -> Iterator[str]:
 def render_expectations(proposal: Proposal) -> str:
     """The text of expectations.yaml."""
     lines = commented(
-        f"What a night of {proposal.asked.name} must look like, proposed by `overnight new` from {proposal.table.rows:,} rows. "
+        f"What a night of {proposal.asked.name} must look like, proposed by `overnight {_by(proposal)}` from "
+        f"{proposal.table.rows:,} rows. "
         "The lines are yours: change or delete what you know better. A comment says what was seen."
     )
     lines += commented(

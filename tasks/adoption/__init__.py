@@ -1,0 +1,1 @@
+"""From somebody's notebook or script to a pipeline: it is read, never run."""
