@@ -249,12 +249,27 @@ class Reader:
 
     def __init__(self, database: sa.Engine) -> None:
         self.database = database
+        database.dialect.identifier_preparer._strings = _Spelled()
         self._engine = SqlAlchemyExecutionEngine(engine=database, create_temp_table=False)
 
     def open(self, table: str, kinds: Mapping[str, str]) -> Session:
         """A table or view, by its name in the session's path, ready to be judged."""
         data = SqlAlchemyBatchData(execution_engine=self._engine, table_name=table, create_temp_table=False)
         return Session(Validator(execution_engine=self._engine, batches=[Batch(data=data)], data_context=_context()), kinds)
+
+
+class _Spelled(dict[str, str]):
+    """SQLAlchemy's memory of how a name is quoted, by its very letters: Great Expectations' names are equal in any case, so that
+    a column "Name" would be taken for the catalogue's own `name`, which needs no quotes."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(str.__str__(name))
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(str.__str__(name))
+
+    def __setitem__(self, name: str, quoted: str) -> None:
+        super().__setitem__(str.__str__(name), quoted)
 
 
 @lru_cache(maxsize=1)
