@@ -14,6 +14,15 @@ from store.engine import driver_cursor
 from store.pipelines import inner_schema
 from store.runs import Run
 
+
+def table_of(kind: BatchKind, number: int) -> str:
+    """The table, within the pipeline's inner schema, that holds a batch's rows.
+
+    Statements about one batch ask it and not its parent, of which every new batch makes Postgres read the whole list again.
+    """
+    return f"{_TABLES[kind][0]}_{number}"
+
+
 _TABLES = {BatchKind.INPUT: ("landed", "rejected"), BatchKind.PREDICTION: ("predictions",), BatchKind.SHADOW: ("predictions",)}
 
 
@@ -39,8 +48,7 @@ class Batch:
 
     @property
     def table(self) -> str:
-        """The name, within the pipeline's inner schema, of the table that holds the rows."""
-        return f"{_TABLES[self.kind][0]}_{self.id}"
+        return table_of(self.kind, self.id)
 
     @property
     def schema(self) -> str:

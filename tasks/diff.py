@@ -10,7 +10,7 @@ from domain.diff import Diff
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.words import BatchKind, Task
-from store.batches import Batch, load_batch
+from store.batches import Batch, load_batch, table_of
 from store.publications import published_batches
 
 _RANGES = 10
@@ -127,10 +127,11 @@ def _shapes(connection: sa.Connection, pipeline: Pipeline, now: Batch, before: B
 
 def _shape(connection: sa.Connection, pipeline: Pipeline, batch: Batch, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     numbers = [name for name in names if pipeline.columns[name].type in _NUMBERS]
-    landed = sa.table("landed", sa.column("batch_id"), *map(sa.column, names), schema=batch.schema)
+    assert batch.input_batch is not None
+    landed = sa.table(table_of(BatchKind.INPUT, batch.input_batch), *map(sa.column, names), schema=batch.schema)
     empty = [sa.func.count() - sa.func.count(landed.c[name]) for name in names]
     means = [sa.func.avg(sa.cast(landed.c[name], sa.Float)) for name in numbers]
-    line = connection.execute(sa.select(sa.func.count(), *empty, *means).where(landed.c.batch_id == batch.input_batch)).one()
+    line = connection.execute(sa.select(sa.func.count(), *empty, *means).select_from(landed)).one()
     rows = line[0] or 1
     shape: dict[str, dict[str, Any]] = {n: {"null_share": round(line[1 + i] / rows, 6)} for i, n in enumerate(names)}
     for place, name in enumerate(numbers, start=1 + len(names)):

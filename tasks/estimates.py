@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from psycopg2 import sql
 
+from domain.words import BatchKind
+from store.batches import table_of
 from store.drift import load_profile
 from store.engine import driver_cursor
 from store.pipelines import inner_schema
@@ -63,9 +65,9 @@ def _estimate(night: Night, connection: sa.Connection, which: Unjudged) -> Estim
 
 _CHANCES = """
 SELECT least(width_bucket(probability, 0, 1, {bins}), {bins}), count(*), avg(probability), prediction::text = 'true'
-FROM {predictions} WHERE batch_id = {batch} AND probability IS NOT NULL GROUP BY 1, 4 ORDER BY 1
+FROM {predictions} WHERE probability IS NOT NULL GROUP BY 1, 4 ORDER BY 1
 """
-_NUMBERS = "SELECT {group}, count(*) FROM {predictions} WHERE batch_id = {batch} AND prediction IS NOT NULL GROUP BY 1 ORDER BY 1"
+_NUMBERS = "SELECT {group}, count(*) FROM {predictions} WHERE prediction IS NOT NULL GROUP BY 1 ORDER BY 1"
 
 
 def _count(night: Night, connection: sa.Connection, which: Unjudged, confidence: Mapping[str, Any]) -> list[Any]:
@@ -73,7 +75,7 @@ def _count(night: Night, connection: sa.Connection, which: Unjudged, confidence:
     edges = confidence.get("edges")
     group = sql.SQL("width_bucket(prediction, {}::float8[])").format(sql.Literal(edges)) if edges else sql.SQL("0")
     query = sql.SQL(_NUMBERS if confidence["kind"] == "numbers" else _CHANCES).format(
-        predictions=sql.Identifier(inner_schema(night.pipeline.name), "predictions"), batch=sql.Literal(which.batch),
+        predictions=sql.Identifier(inner_schema(night.pipeline.name), table_of(BatchKind.PREDICTION, which.batch)),
         bins=sql.Literal(BINS), group=group,
     )  # fmt: skip
     with driver_cursor(connection) as cursor:

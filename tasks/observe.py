@@ -9,7 +9,8 @@ from psycopg2 import sql
 
 from domain.pipeline import Pipeline
 from domain.report import StageReport
-from domain.words import Stage, StageState, Task
+from domain.words import BatchKind, Stage, StageState, Task
+from store.batches import table_of
 from store.engine import transaction
 from store.models import load_version
 from store.pipelines import inner_schema
@@ -79,7 +80,7 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
 
 _ANSWERED = """
 SELECT {answer} AS answer, p.prediction, p.probability{ends} FROM {predictions} p JOIN {landed} t ON {same_key}
-WHERE p.batch_id = {batch} AND t.batch_id = {labels} AND {answer} IS NOT NULL AND NOT p.hindsight AND {same_row}
+WHERE {answer} IS NOT NULL AND NOT p.hindsight AND {same_row}
 """
 # Where a row's line is its name, another row may stand there in a later table.
 _SAME_ROW = """EXISTS (SELECT FROM {landed} own WHERE own.batch_id = (SELECT input_batch FROM overnight.batch WHERE id = {batch})
@@ -92,10 +93,8 @@ def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataF
     query = sql.SQL(_ANSWERED).format(
         answer=answer_expression(pipeline),
         ends=sql.SQL("").join(sql.SQL(", p.{}").format(sql.Identifier(name)) for name in range_columns(pipeline)),
-        predictions=sql.Identifier(inner, "predictions"),
-        landed=sql.Identifier(inner, "landed"),
-        batch=sql.Literal(which.batch),
-        labels=sql.Literal(which.labels),
+        predictions=sql.Identifier(inner, table_of(BatchKind.PREDICTION, which.batch)),
+        landed=sql.Identifier(inner, table_of(BatchKind.INPUT, which.labels)),
         same_key=sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(key) for key in keys),
         same_row=_same_row(pipeline, which) if pipeline.is_snapshot and is_shifting(pipeline) else sql.SQL("true"),
     )
