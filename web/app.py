@@ -78,7 +78,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
 
     app = FastAPI(
         title="Overnight", version=version("overnight"), description=DESCRIPTION, lifespan=lifespan, docs_url=None,
-        redoc_url=None, openapi_url=None,
+        redoc_url=None, openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is /metrics
     )  # fmt: skip
     edge = app.state.edge = Edge(reader, now or _utc_now, templates(), build_name(), pulse)
     app.state.pulse, app.state.express = pulse, express

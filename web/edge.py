@@ -95,6 +95,7 @@ class Known:
     standings: Sequence[PipelineStanding]
     mark: Mark
     stamp: str
+    tags: dict[str | None, str] = field(default_factory=dict)
 
     @property
     def one(self) -> PipelineStanding:
@@ -196,8 +197,10 @@ class Edge:
         return tag
 
     def tag(self, known: Known, template: str | None) -> str:
-        digest = hashlib.sha256(f"{self.build} {template} {known.stamp}".encode()).hexdigest()[:16]
-        return f'W/"p{known.mark.publication}-{digest}"'
+        if template not in known.tags:
+            digest = hashlib.sha256(f"{self.build} {template} {known.stamp}".encode()).hexdigest()[:16]
+            known.tags[template] = f'W/"p{known.mark.publication}-{digest}"'
+        return known.tags[template]
 
     def respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
         headers = answer_headers(answered.trust, tag=tag if answered.settled else None)

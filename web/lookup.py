@@ -6,6 +6,7 @@ a database that does not answer) is left to that route.
 """
 
 from collections.abc import Sequence
+from urllib.parse import parse_qsl
 
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -53,7 +54,7 @@ class LookUps:
             return None
 
     async def _look_up(self, request: Request, known: Known) -> Response | None:
-        query = request.query_params.multi_items()
+        query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)  # as Starlette reads it
         asked, pipeline, seen = read_asked(query), known.one.pipeline, known.one.published
         question = read_question(pipeline, asked, query)
         if not (asked.lone and not asked.facets and names_one(pipeline, question) and seen and seen.input_batch is not None):

@@ -1,9 +1,11 @@
 """Prometheus metrics in their text form: what was asked of this process, and how each pipeline stands."""
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import accumulate
 from time import monotonic
 
 from fastapi import APIRouter, Request
@@ -30,15 +32,14 @@ class Requests:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: Counter[tuple[str, int]] = Counter()
-        self._within: Counter[tuple[str, float]] = Counter()
+        self._within: Counter[tuple[str, int]] = Counter()  # by the first bound that an answer kept, counted once
         self._seconds: Counter[str] = Counter()
 
     def count(self, route: str, status: int, seconds: float) -> None:
         with self._lock:
             self._answers[route, status] += 1
             self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter adds whatever numbers it is given
-            for bound in BOUNDS:
-                self._within[route, bound] += seconds <= bound
+            self._within[route, bisect_left(BOUNDS, seconds)] += 1
 
     def lines(self) -> list[str]:
         with self._lock:
@@ -51,7 +52,8 @@ class Requests:
         lines += ["# HELP overnight_web_seconds Time to the end of an answer.", "# TYPE overnight_web_seconds histogram"]
         for route, number in sorted(totals.items()):
             label = f'route="{_quoted(route)}"'
-            lines += [f'overnight_web_seconds_bucket{{{label},le="{b}"}} {within.get((route, b), 0)}' for b in BOUNDS]
+            up_to = accumulate(within.get((route, place), 0) for place in range(len(BOUNDS)))
+            lines += [f'overnight_web_seconds_bucket{{{label},le="{b}"}} {n}' for b, n in zip(BOUNDS, up_to, strict=True)]
             lines.append(f'overnight_web_seconds_bucket{{{label},le="+Inf"}} {number}')
             lines += [
                 f"overnight_web_seconds_sum{{{label}}} {seconds[route]:.6f}",

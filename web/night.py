@@ -18,7 +18,7 @@ from store.reads.nights import (
 )
 from store.reads.pipelines import Published, nights_between, published_between, waived_between
 from store.reads.pruned import pruned, tell_pruned
-from store.reads.rows import OWN, Question, column_types, read_page
+from store.reads.rows import OWN, Question, column_types, read_page, remembered
 from store.reads.trust import check_nights, judge_night, trust_night
 from store.reads.verdicts import drift_of
 from web.answers import DriftFigure, NightDiff
@@ -114,6 +114,7 @@ def _tell_rejects(view: View, gone: Row) -> str:
     return f"{rows} set aside: {tell_pruned(gone['at'], gone['who'], gone['why'], view.pipeline)}"
 
 
+@remembered
 def shown_columns(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a page shows unless others are asked for: the key, what was said, and the first features."""
     features = [name for name in pipeline.features.columns if name not in pipeline.key]

@@ -51,9 +51,8 @@ class RowsAsked(BaseModel):
 
 def read_question(pipeline: Pipeline, asked: RowsAsked, query: Sequence[tuple[str, str]]) -> Question:
     """The question that an address holds; raises UsageError for a column or comparison that is none."""
-    known = column_types(pipeline)
     if asked.columns == "*":
-        columns = tuple(known)
+        columns = tuple(column_types(pipeline))
     elif asked.columns:
         columns = tuple(dict.fromkeys(part for part in asked.columns.split(",") if part))
     else:

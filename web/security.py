@@ -1,6 +1,5 @@
 """What stands around every answer: security headers, HEAD, and a host that is really this one."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), interest-cohort=()",
 }
+_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class SecurityHeaders:
@@ -38,9 +38,8 @@ class SecurityHeaders:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                named = {name for name, _ in message.get("headers", ())}
+                message = {**message, "headers": [*message.get("headers", ()), *(one for one in _RAW if one[0] not in named)]}
             elif bodiless:
                 message = {**message, "body": b""}
             await send(message)

@@ -7,12 +7,12 @@ change: two pages of one batch agree whatever is published between them.
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Literal
+from functools import lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 from psycopg import sql
 
@@ -29,6 +29,8 @@ CASTS = {
 }  # fmt: skip
 OWN = ("prediction", "probability", "model_version", "hindsight")
 MOST_FILTERS = 12
+REMEMBERED = 256  # pipelines
+Answer = TypeVar("Answer")
 POINTER = "overnight publication"  # no column of a contract holds a space
 
 
@@ -65,7 +67,24 @@ def names_one(pipeline: Pipeline, question: Question) -> bool:
     return question.after is None and all(name in named for name in pipeline.key)
 
 
-def column_types(pipeline: Pipeline) -> dict[str, str]:
+def remembered(of: Callable[[Pipeline], Answer]) -> Callable[[Pipeline], Answer]:
+    """What a function says of a pipeline, kept by the object itself, which never changes and cannot be hashed."""
+    held: dict[int, tuple[Pipeline, Answer]] = {}
+
+    @wraps(of)
+    def recall(pipeline: Pipeline) -> Answer:
+        found = held.get(id(pipeline))
+        if found is None:
+            if len(held) >= REMEMBERED:
+                held.clear()
+            found = held[id(pipeline)] = pipeline, of(pipeline)
+        return found[1]
+
+    return recall
+
+
+@remembered
+def column_types(pipeline: Pipeline) -> Mapping[str, str]:
     """Every column that may be read, filtered and sorted, the key first, with its type in the contract's words."""
     kind = "float" if pipeline.target.task is Task.REGRESSION else ("bool" if pipeline.target.rule else "text")
     own = {"prediction": kind, "probability": "float", "model_version": "int", "hindsight": "bool"}
