@@ -64,6 +64,17 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Which columns of the matrix hold categories."""
         return [place for place, name in enumerate(self.columns_) if name in self.categories_]
 
+    def places_of(self, name: str) -> list[int]:
+        """Which columns of the matrix one feature becomes; none where it held nothing to learn from."""
+        if name in self.columns_:
+            return [self.columns_.index(name)]
+        before = len(self.columns_)
+        for other, parts in self.parts_.items():
+            if other == name:
+                return list(range(before, before + parts))
+            before += parts
+        return []
+
     def transform(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
         missing = [name for name in self.inputs_ if name not in frame.columns]
         if missing:

@@ -99,23 +99,25 @@ def importance(model: Any, frame: "pd.DataFrame", said: Said, metric: str) -> li
     frame, base, answers = frame.iloc[rows], said.only(rows).figure(metric), said.answers[rows]
     if base is None:
         return []
-    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
-    lines = []
-    for name in frame.columns:
-        losses = []
+    sign, lines = 1.0 if HIGHER_IS_BETTER[metric] else -1.0, []
+    encoder, rest = model[0], model[1:]
+    matrix = encoder.transform(frame)  # once: to prepare all columns again for each one makes the work grow with their square
+    for name in map(str, frame.columns):
+        places, losses = encoder.places_of(name), []
+        kept = matrix[:, places].copy()
         for _ in range(SHUFFLES):
-            order = chance.permutation(len(frame))
-            shuffled = frame.assign(**{str(name): frame[name].array[order]})
-            value = _asked(model, shuffled, said, answers).figure(metric)
+            matrix[:, places] = kept[chance.permutation(len(frame))]
+            value = _asked(rest, matrix, said, answers).figure(metric)
             losses.append(sign * (base - value) if value is not None else 0.0)
-        lines.append({"feature": str(name), "loss": round(float(np.mean(losses)), 6), "spread": round(float(np.std(losses)), 6)})
+        matrix[:, places] = kept
+        lines.append({"feature": name, "loss": round(float(np.mean(losses)), 6), "spread": round(float(np.std(losses)), 6)})
     return sorted(lines, key=lambda line: -float(line["loss"]))
 
 
-def _asked(model: Any, frame: "pd.DataFrame", like: Said, answers: "Array") -> Said:
+def _asked(model: Any, rows: "Array", like: Said, answers: "Array") -> Said:
     if like.task is Task.REGRESSION:
-        return Said(answers, model.predict(frame), like.task)
-    matrix = model.predict_proba(frame)
+        return Said(answers, model.predict(rows), like.task)
+    matrix = model.predict_proba(rows)
     if like.is_yes_no:
         return Said(answers, truth(model, matrix), like.task)
     return Said(answers, spread(matrix, [str(name) for name in model.classes_], like.classes), like.task, like.classes)
