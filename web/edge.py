@@ -101,6 +101,11 @@ class Known:
     def one(self) -> PipelineStanding:
         return self.standings[0]
 
+    @property
+    def running(self) -> bool:
+        """While a night is taken, pages tell of stages that change without a mark: no answer has a tag, and none is kept."""
+        return any(one.running for one in self.standings)
+
     def view(self, connection: Connection, now: datetime) -> View:
         return View(connection, now, self.alive, self.standings, self.mark)
 
@@ -158,7 +163,7 @@ class Edge:
         alive = known.alive if known else self.reader.ask(living_runs)
         beside = self.reader.ask(read_beside) if known is not None and lone else None
         answered, tag, found = beside or self.reader.ask_at_once(read)
-        response = self.respond(answered, tag, template=template, path=request.url.path)
+        response = self.respond(answered, None if found.running else tag, template=template, path=request.url.path)
         if keep and version is not None and answered.settled and found.version == version:
             self.keep(request, response, found, tag)
         return response
@@ -178,12 +183,12 @@ class Edge:
         times = [(one.trust.to_json(), one.freshness.due, one.pipeline.calendar.before(now)) for one in standings]
         stamp = repr((mark.ledger, times))
         known = Known(version or -1, next_change(pipelines, now), alive, standings, mark, stamp)
-        if version is not None and not any(one.running for one in standings):
+        if version is not None and not known.running:
             self.known[pipeline, guest.scope] = known
         return known
 
     def keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
-        if any(one.running for one in known.standings):
+        if known.running:
             return
         headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
         address = (guest_of(request).scope, request.scope["path"], request.scope["query_string"])
@@ -192,7 +197,7 @@ class Edge:
     def check_tag(self, request: Request, known: Known, template: str | None) -> str:
         """The tag of an answer; raises Unchanged when the asker holds it already."""
         tag, asked = self.tag(known, template), request.headers.get("if-none-match", "")
-        if asked and holds_tag(asked, tag) and not any(one.running for one in known.standings):
+        if asked and holds_tag(asked, tag) and not known.running:
             raise Unchanged(tag)
         return tag
 
@@ -202,7 +207,7 @@ class Edge:
             known.tags[template] = f'W/"p{known.mark.publication}-{digest}"'
         return known.tags[template]
 
-    def respond(self, answered: Answered, tag: str, *, template: str | None, path: str) -> Response:
+    def respond(self, answered: Answered, tag: str | None, *, template: str | None, path: str) -> Response:
         headers = answer_headers(answered.trust, tag=tag if answered.settled else None)
         if template is None:
             return Response(answered.body.model_dump_json(), media_type="application/json", headers=headers)

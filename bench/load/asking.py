@@ -69,7 +69,7 @@ class Record:
             _CHECKS.get(kind, _check_page)(self, answer)
         else:
             with self.lock:
-                self.errors.append((answer.asked_at, f"{answer.status} {answer.path}"))
+                self.errors.append((monotonic(), f"{answer.status} {answer.path}"))
 
     def _check_tag(self, answer: Answered) -> None:
         """One address and one tag are one answer, whichever worker gave it."""

@@ -57,7 +57,7 @@ class Reader:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             arguments.pop("conninfo"), min_size=1, max_size=size, timeout=3.0, max_waiting=200, open=False, name="readers",
             kwargs={**arguments, "autocommit": True, "row_factory": dict_row}, connection_class=psycopg.Connection[Row],
-            reconnect_timeout=10.0,
+            reconnect_timeout=0.5,  # by itself it would try ever more seldom; so every question that waits tries anew
         )  # fmt: skip
 
     def open(self) -> None:

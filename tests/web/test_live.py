@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from infra.settings import Settings
+from store.runs import claim
 from web.app import create_app
 from web.keeping import Kept, Shelf
 
@@ -180,3 +181,11 @@ def test_what_is_kept_stays_within_its_bytes_however_many_small_answers_there_ar
     held = [number for number in range(1000) if shelf.get(address(number), version=1, now=now)]
     assert held == list(range(1000 - len(held), 1000))
     assert 40 < len(held) < 50
+
+
+def test_while_a_night_is_taken_no_answer_has_a_tag(live: TestClient, published: Ledger) -> None:
+    assert "etag" in live.get("/p/shops/latest").headers
+    with claim(published.writer, "shops", published.night("2024-01-05"), trigger="test", holder={"pid": 1}):
+        wait(lambda: live.get("/api/v1/p/shops/2024-01-05").json()["night"]["state"] == "running")
+        for path in ("/p/shops/latest", "/api/v1/p/shops/rows", "/api/v1/p/shops/rows?shop=s000003"):
+            assert "etag" not in live.get(path).headers
