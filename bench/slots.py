@@ -46,10 +46,12 @@ def slots_vs_plain(size: str = "small") -> dict[str, dict[str, Any]]:
         "slots_memory": {
             "ratio": round(slotted / plain, 3), "better": "lower", "rows": count,
             "ours": round(slotted / count), "other": round(plain / count), "peak_mb": round(slotted / 2**20),
+            "other_peak_mb": round(plain / 2**20), "rounds": 1,
         },
         "slots_speed": {
             "ratio": round(seconds / plain_seconds, 3), "better": "lower", "rows": count,
             "ours": round(seconds, 3), "other": round(plain_seconds, 3), "seconds": round(seconds, 3),
+            "other_seconds": round(plain_seconds, 3), "rounds": ROUNDS,
         },
     }  # fmt: skip
 
