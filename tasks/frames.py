@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Thread
+from io import BufferedReader
+from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ Kind = Literal["number", "category", "moment", "date", "text"]
 ANSWER, NIGHT = "answer ", "night "  # beside the features in what is read; no column of a contract can have these names
 KEY = "key "  # before a key column's name: how it travels to the predictions; no contract's column can be named so
 NOTHING = sql.SQL("")
+AHEAD = 4  # blocks of text that are read before the rows of the first one are asked for
 _COMPARISONS = {"==": "=", "!=": "<>"}
 
 
@@ -195,11 +197,11 @@ def copy_out(
 
     read_end, write_end = os.pipe()
     copying = _Copy(connection, query, write_end)
-    source = os.fdopen(read_end, "rb", buffering=1 << 20)
+    source = _Bounded(BufferedReader(os.fdopen(read_end, "rb", buffering=0), 1 << 20))
     try:
         copying.start()
         yield _parsed(csv, source, kinds, block)
-        source.read()  # whatever is left, so that the thread ends by itself
+        source.drain()
     finally:
         source.close()
         copying.join()
@@ -207,11 +209,51 @@ def copy_out(
         raise copying.error
 
 
-def _parsed(csv: Any, source: Any, kinds: Mapping[str, str], block: int) -> Iterator[Any]:
+class _Bounded:
+    """The end of a pipe that blocks of text are read from, at most `AHEAD` of them before the first one is taken. Arrow would
+    read 32 of them ahead, which nothing gains from, and memory would grow with the rows until there are so many."""
+
+    def __init__(self, pipe: BufferedReader) -> None:
+        self._pipe, self._tickets, self._free = pipe, Semaphore(AHEAD), False
+
+    @property
+    def closed(self) -> bool:
+        return self._pipe.closed
+
+    @property
+    def is_empty(self) -> bool:
+        return self._pipe.peek(1) == b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Called by Arrow, in a thread of its own, once for each block."""
+        if not self._free:
+            self._tickets.acquire()
+        return self._pipe.read(size)
+
+    def taken(self) -> None:
+        """Called for each block of which the rows have been asked for."""
+        self._tickets.release()
+
+    def drain(self) -> None:
+        """Reads whatever is left, so that the one who writes ends by itself."""
+        self._release()
+        self._pipe.read()
+
+    def close(self) -> None:
+        self._release()
+        self._pipe.close()
+
+    def _release(self) -> None:
+        """Whoever waits to read ahead waits no more."""
+        self._free = True
+        self._tickets.release(AHEAD)
+
+
+def _parsed(csv: Any, source: _Bounded, kinds: Mapping[str, str], block: int) -> Iterator[Any]:
     order = _in_query_order(kinds)
-    if source.peek(1) == b"":
+    if source.is_empty:
         return
-    yield from csv.open_csv(
+    for batch in csv.open_csv(
         source,
         read_options=csv.ReadOptions(column_names=order, block_size=block),
         parse_options=csv.ParseOptions(newlines_in_values=any(kinds[name] in ("category", "text", "key") for name in order)),
@@ -220,7 +262,9 @@ def _parsed(csv: Any, source: Any, kinds: Mapping[str, str], block: int) -> Iter
             null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
             true_values=["t", "true"], false_values=["f", "false"],
         ),
-    )  # fmt: skip
+    ):  # fmt: skip
+        source.taken()
+        yield batch
 
 
 class _Copy(Thread):
