@@ -1,7 +1,7 @@
 """The API: every page's address under /api/v1, as JSON."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,21 +12,13 @@ from web import entities, judged, morning, night
 from web.edge import Answered, Edge, View
 from web.model import model
 from web.questions import RowsAsked, facet_words, form_words, permalink, read_question
-from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, Problem, RowsAnswer, VerdictAnswer
+from web.schemas import KeyAnswer, ModelAnswer, Morning, NightAnswer, PipelineAnswer, RowsAnswer, VerdictAnswer
 
 Name = Annotated[str, Path(max_length=60, description="a pipeline's name")]
 NightName = Annotated[str, Path(max_length=60, description="a night's name, such as 2013-02-04, or 'latest'")]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="a model's version")]
 Key = Annotated[str, Path(max_length=500, description="the key; commas between the values when it has several columns")]
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": what}
-    for status, what in {
-        400: "a value, column or cursor that cannot be", 404: "nothing has this name",
-        410: "its rows were pruned", 422: "a parameter out of range",
-        503: "the database does not answer",
-    }.items()
-}  # fmt: skip
-router = APIRouter(prefix="/api/v1", tags=["read"], responses=_PROBLEMS)
+router = APIRouter(prefix="/api/v1", tags=["read"])
 
 
 def edge_of(request: Request) -> Edge:

@@ -3,23 +3,34 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from web.api import edge_of
+from web.contract import complete
 
 router = APIRouter(include_in_schema=False)
 
 
+def document_of(request: Request) -> dict[str, Any]:
+    """Made once for each process."""
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = complete(request.app.openapi())
+    found: dict[str, Any] = state.document
+    return found
+
+
 @router.get("/openapi.json")
 def openapi(request: Request) -> Response:
-    return Response(json.dumps(request.app.openapi(), indent=1), media_type="application/json")
+    return Response(json.dumps(document_of(request), indent=1), media_type="application/json")
 
 
 @router.get("/docs")
 def docs(request: Request) -> Response:
-    document = request.app.openapi()
+    document = document_of(request)
     page = edge_of(request).pages.get_template("docs.html").render(
         title=document["info"]["title"], version=document["info"]["version"], intro=document["info"]["description"],
         operations=_operations(document), path=request.scope["path"], trusts=(),
@@ -30,7 +41,7 @@ def docs(request: Request) -> Response:
 @router.get("/docs/answers")
 def answers(request: Request) -> Response:
     """On a page of its own, because it grows with every field."""
-    schemas = request.app.openapi().get("components", {}).get("schemas", {})
+    schemas = document_of(request)["components"]["schemas"]
     page = edge_of(request).pages.get_template("docs_answers.html").render(
         schemas=[_schema(name, body) for name, body in sorted(schemas.items())], path=request.scope["path"], trusts=()
     )  # fmt: skip
@@ -42,11 +53,19 @@ def _operations(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "path": path, "method": method.upper(), "summary": operation.get("summary", ""),
             "description": operation.get("description", ""), "parameters": operation.get("parameters", []),
-            "answer": _answer(operation),
+            "answer": _answer(operation), "example": _example(path, operation),
         }
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]  # fmt: skip
+
+
+def _example(path: str, operation: Mapping[str, Any]) -> str:
+    """An address that asks for something, with the examples of its parameters."""
+    asked = {one["name"]: one["example"] for one in operation.get("parameters", []) if one["in"] == "query" and one["example"]}
+    named = {one["name"]: quote(str(one["example"])) for one in operation.get("parameters", []) if one["in"] == "path"}
+    few = {name: value for name, value in asked.items() if name in ("limit", "sort", "columns")}
+    return path.format(**named) + (f"?{urlencode(few, safe=',')}" if few else "")
 
 
 def _answer(operation: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def status_of(error: OvernightError) -> int:
 def wants_json(request: Request) -> bool:
     """Programs ask under /api, or say so; everybody else gets a page."""
     path = request.scope["path"]
-    return path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/openapi")) or "json" in request.headers.get(
+    return path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/events", "/openapi")) or "json" in request.headers.get(
         "accept", ""
     )
 
