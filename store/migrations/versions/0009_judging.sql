@@ -16,6 +16,7 @@ ALTER TABLE overnight.batch
 -- Law 3 holds for shadows too. The function's text is edited and not given anew, so that nothing else in it is said twice.
 DO $$ DECLARE text_now text := pg_get_functiondef('overnight.seal_batch'::regproc);
 BEGIN
+    IF strpos(text_now, 'IF b.kind <> ''input'' THEN') > 0 THEN RETURN; END IF;  -- a way back leaves it so
     IF strpos(text_now, 'IF b.kind = ''prediction'' THEN') = 0 THEN
         RAISE EXCEPTION 'overnight.seal_batch is not the function that this migration knows';
     END IF;
