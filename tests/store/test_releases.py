@@ -1,5 +1,5 @@
-"""A database as an earlier release left it: readers see the same numbers after the upgrade, nights go on, and the way back loses nothing
-without saying so. `releases/make.py` wrote the files, with each release's own code."""
+"""A database as an earlier release left it: readers see the same numbers after the upgrade, nights go on, and the way back loses
+nothing without saying so. `releases/make.py` wrote the files, with each release's own code."""
 
 import gzip
 import uuid
@@ -29,7 +29,9 @@ from web.app import create_app
 RELEASES = sorted(Path(__file__).with_name("releases").glob("*.sql.gz"))
 # What no way forward or back may change, by its own words: lines of the ledger, and where readers' pointers stand.
 _LEDGER = ("run", "batch", "model", "verdict", "publication", "alias_move", "quality")
-_SEEN = "SELECT shop, prediction, probability, batch, model_version, published_at FROM shops.published ORDER BY published_at, batch, shop"
+_SEEN = """
+SELECT shop, prediction, probability, batch, model_version, published_at FROM shops.published ORDER BY published_at, batch, shop
+"""
 _FUNCTIONS = sa.text(
     "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
     "WHERE n.nspname IN ('overnight', 'reading') AND p.prokind = 'f' ORDER BY 1"
@@ -67,8 +69,7 @@ def ledger(settings: Settings) -> dict[str, Any]:
     engine = sa.create_engine(str(settings.database_url))
     with engine.connect() as connection:
         lines: dict[str, Any] = {
-            table: connection.scalars(sa.text(f"SELECT id FROM overnight.{table} ORDER BY id")).all()  # noqa: S608
-            for table in _LEDGER
+            table: connection.scalars(sa.text(f"SELECT id FROM overnight.{table} ORDER BY id")).all() for table in _LEDGER
         }
         if connection.scalar(sa.text("SELECT to_regclass('shops.published')")):
             lines["seen"] = [tuple(row) for row in connection.execute(sa.text(_SEEN))]

@@ -1,4 +1,4 @@
-"""Writes the database as a release leaves it after four nights, as plain SQL: `python make.py FILE`, with that release on PYTHONPATH."""
+"""Writes the database as a release leaves it after four nights, as plain SQL: `python make.py FILE`, its code on PYTHONPATH."""
 
 import random
 import re
