@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
 from psycopg2 import sql
 
 from store.engine import driver_cursor, parse_url, translated_errors
@@ -153,6 +152,8 @@ def prepare_restore(connection: sa.Connection) -> None:
     """What a restore needs and a dump of schemas does not carry, and what does no harm if the restore fails: the roles, and a
     place for the revision."""
     create_roles(connection)
+    from alembic import command
+
     command.ensure_version(alembic_config(connection))
 
 
