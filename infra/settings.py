@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     )  # fmt: skip
     web_seconds: float = Field(5.0, gt=0, le=600, description="seconds that Postgres may take for one answer of the web")
     web_export_seconds: float = Field(600.0, gt=0, le=86400, description="seconds that Postgres may take for one download")
+    web_keep_files: int = Field(
+        2048, ge=0, description="megabytes of whole downloads that the web keeps as files, in home/downloads; 0: none"
+    )
     web_log: Literal["text", "json", "none"] | None = Field(
         None, description="a line for each request of the web, as text, as json or none; unset: text where tokens are asked for"
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from infra.postgres import database_url
 from infra.settings import Settings, load_settings
@@ -40,10 +39,11 @@ from web.accesslog import WITHOUT_SECRETS, AccessLog, open_log
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors, log
+from web.files import KeptFiles
 from web.keeping import KeptAnswers
 from web.limits import USUAL_RATE, Limiter
 from web.lookup import LookUps
-from web.security import SecurityHeaders
+from web.security import NamedHosts, SecurityHeaders
 from web.sessions import open_sessions
 
 HERE = Path(__file__).parent
@@ -84,6 +84,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     app.state.pulse, app.state.express = pulse, express
     app.state.keys = Keys(reader, pulse, edge.now, open_sessions(settings)) if closed else None
     app.state.hosts, app.state.export_seconds = named_hosts(settings), settings.web_export_seconds
+    app.state.files = KeptFiles(settings.home / "downloads", most_bytes=settings.web_keep_files << 20)
     edge.pages.globals["closed"] = closed
     for part in (login, health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
         app.include_router(part.router)
@@ -95,7 +96,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
         app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
     app.add_middleware(Door, keys=app.state.keys, believed=believed, limiter=open_limiter(settings, closed), refuse=login.refuse)
     anywhere = closed and not app.state.hosts  # a page of another host cannot show a token, so no name needs to be known
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
+    app.add_middleware(NamedHosts, names=["*"] if anywhere else [*LOOPBACK, *app.state.hosts])
     app.state.log = settings.web_log or ("text" if closed else "none")  # on an open loopback nobody asks but who runs it
     told = AccessLog(believed) if app.state.log != "none" else None
     app.add_middleware(metrics.CountRequests, requests=app.state.requests, told=told)

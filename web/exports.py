@@ -1,6 +1,7 @@
 """Downloads: a whole batch or a filtered part of one, streamed as it comes from Postgres."""
 
 import asyncio
+import base64
 import queue
 import threading
 from collections.abc import AsyncIterator, Iterable
@@ -8,16 +9,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from domain.trust import tell_held
 from store.reads.export import Copy
 from store.reads.parquet import TYPE, parquet_blocks
+from store.reads.pruned import require_rows
 from store.reads.rows import Question, column_types, compose
 from web.api import Name, NightName, edge_of
 from web.edge import Answered, View
 from web.entities import seen_batch
 from web.errors import problem
+from web.files import KeptFile, KeptFiles, name_of
 from web.questions import RowsAsked, read_question
 from web.schemas import Health
 from web.words import trust_words
@@ -27,6 +30,23 @@ Form = Literal["csv", "ndjson", "parquet"]
 TYPES: dict[str, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "parquet": TYPE}
 router = APIRouter(tags=["export"])
 _places = threading.BoundedSemaphore(AT_ONCE)
+
+
+class _Place:
+    """One of the places, left when the work is done, or when nobody ever began it."""
+
+    def __init__(self) -> None:
+        self._held = _places.acquire(blocking=False)
+
+    def __bool__(self) -> bool:
+        return self._held
+
+    def leave(self) -> None:
+        if self._held:
+            self._held = False
+            _places.release()
+
+    __del__ = leave
 
 
 @router.get("/api/v1/p/{pipeline}/rows.{form}", summary="Published rows of one night as a file: csv, ndjson or parquet")
@@ -46,16 +66,19 @@ def export_night(request: Request, pipeline: Name, interval: NightName, form: Fo
 
 @dataclass(frozen=True, slots=True)
 class _Download:
-    """What is sent: the running COPY, which can be cancelled, the file's blocks made of it, and its headers."""
+    """What is sent: the running COPY, which can be cancelled, the file's blocks made of it, and its headers; or the file that
+    was kept of them, which needs no COPY."""
 
     copy: Copy
     blocks: Iterable[bytes]
     headers: dict[str, str]
     comment: bytes
+    kept: KeptFile | None = None
 
 
 def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) -> Response:
     edge = edge_of(request)
+    files: KeptFiles = request.app.state.files
     found: list[_Download] = []
     none: list[str] = []
 
@@ -83,29 +106,42 @@ def _export(request: Request, pipeline: str, asked: RowsAsked, *, form: Form) ->
         comment = f"# {line}\r\n".encode() if form == "csv" and request.query_params.get("trust") == "yes" else b""
         name = f"{view.pipeline.name}-{view.pipeline.calendar.label(seen.interval).replace(':', '')}-batch-{seen.batch}.{form}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Overnight-Batch-Rows": str(seen.rows)}
-        found.append(_Download(copy, blocks, headers, comment))
+        kept = None
+        if form != "parquet" and not (comment or question.filters or question.sort):  # then it is the same file each time
+            types = column_types(view.pipeline)
+            columns = [(one, types[one]) for one in question.columns]
+            file = name_of(view.pipeline.name, seen.batch, seen.publication, seen.published_at, form, columns=columns)
+            require_rows(view.connection, view.pipeline, seen.batch)
+            kept = files.find(file)
+            blocks = files.keep(file, blocks, whole=lambda: copy.rows - (form == "csv") == seen.rows)
+        found.append(_Download(copy, blocks, headers, comment, kept))
         return Answered(Health(status="ok"), [(trust, view.pipeline)])
 
     plain = edge.answer(request, prepare, pipeline=pipeline, keep=False)
     if not found:
         why = none[0][:1].upper() + none[0][1:]
         return problem(request, 404, f"Readers see no predictions here, so there is nothing to export. {why}")
-    if not _places.acquire(blocking=False):
-        return problem(request, 429, f"{AT_ONCE} exports are running already; try again soon.", headers={"Retry-After": "5"})
     download = found[0]
-    kept = {name: plain.headers[name] for name in ("etag", "overnight-trust", "cache-control", "vary") if name in plain.headers}
-    return StreamingResponse(_stream(download), media_type=TYPES[form], headers={**kept, **download.headers})
+    said = ("etag", "overnight-trust", "cache-control", "vary")
+    headers = {name: plain.headers[name] for name in said if name in plain.headers} | download.headers
+    if download.kept is not None:
+        digest = base64.b64encode(bytes.fromhex(download.kept.sha256)).decode()
+        return FileResponse(download.kept.path, media_type=TYPES[form], headers={**headers, "Repr-Digest": f"sha-256=:{digest}:"})
+    place = _Place()
+    if not place:
+        return problem(request, 429, f"{AT_ONCE} exports are running already; try again soon.", headers={"Retry-After": "5"})
+    return StreamingResponse(_stream(download, place), media_type=TYPES[form], headers=headers)
 
 
 def _whole(question: Question) -> Question:
     return Question(question.columns, question.filters, sort=question.sort, descending=question.descending)
 
 
-async def _stream(download: _Download) -> AsyncIterator[bytes]:
+async def _stream(download: _Download, place: _Place) -> AsyncIterator[bytes]:
     """Hands blocks from the copying thread to the event loop; when the reader goes away, ends the work in Postgres."""
     blocks: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=3)
     gone = threading.Event()
-    threading.Thread(target=_fill, args=(download.blocks, blocks, gone), name="export", daemon=True).start()
+    threading.Thread(target=_fill, args=(download.blocks, blocks, gone, place), name="export", daemon=True).start()
     try:
         if download.comment:
             yield download.comment
@@ -118,7 +154,7 @@ async def _stream(download: _Download) -> AsyncIterator[bytes]:
         threading.Thread(target=download.copy.cancel, name="cancel export", daemon=True).start()
 
 
-def _fill(made: Iterable[bytes], blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event) -> None:
+def _fill(made: Iterable[bytes], blocks: "queue.Queue[bytes | Exception | None]", gone: threading.Event, place: _Place) -> None:
     last: Exception | None = None
     try:
         for block in made:
@@ -127,7 +163,7 @@ def _fill(made: Iterable[bytes], blocks: "queue.Queue[bytes | Exception | None]"
     except Exception as error:  # whatever it is: an end without it would be a short file that looks whole
         last = error
     finally:
-        _places.release()
+        place.leave()
         _put(blocks, last, gone)
 
 
