@@ -187,7 +187,7 @@ def _in_query_order(kinds: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def copy_out(
-    connection: sa.Connection, query: sql.Composable, kinds: Mapping[str, str], *, block: int = 4 << 20
+    connection: sa.Connection, query: sql.Composable, kinds: Mapping[str, str], *, block: int = 2 << 20
 ) -> Iterator[Any]:
     """A stream of Arrow record batches of about `block` bytes of text each; memory holds a few of them.
 
