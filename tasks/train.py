@@ -101,6 +101,7 @@ def _decide_promotion(night: Night, trial: Trial) -> Decision:
         relative=promote.relative,
         certain=promote.certain,
         interval=trial.difference,
+        uncompared=trial.note,
     )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from domain.errors import EnvironmentRefused
+from domain.promotion import NO_CHAMPION
 from store.engine import transaction
 from store.models import ModelVersion, load_artifact
 from tasks.cards import Trial
@@ -77,7 +78,7 @@ def search_lesson(night: Night, lesson: Lesson, rows: "Array | slice", *, until:
 def _ask_champion(night: Night, champion: ModelVersion | None, lesson: Lesson) -> "tuple[tuple[Array, Said] | None, str]":
     """What the champion says of those rows that it has not learned from, and which they are; or None. And which it was."""
     if champion is None:
-        return None, "there was no champion"
+        return None, NO_CHAMPION
     name = f"version {champion.version}"
     if not same_question(champion, night.pipeline):
         return None, f"the champion, {name}, answers another question, so it was not compared"

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from domain.promotion import tell_dummy, tell_realised
 from store.reads.models import champion, moves, nights_scored, quality, version
 from web.edge import Answered, NotFound, View
 from web.morning import figures_of, label_of, move_of, trust_of
-from web.schemas import ModelAnswer
+from web.schemas import Figure, ModelAnswer
+from web.tried import Later, Search, read_later, read_search
 from web.words import flat
 
 OTHERS = "(others)"
@@ -27,13 +29,27 @@ def model(view: View, number: int) -> Answered:
         figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
     journal = moves(view.connection, pipeline.name)
     mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]
+    clearly, worth = _worth(line["card"], line["metrics"], figures)
     body = ModelAnswer.model_validate(
         {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]),
+         "worth": worth, "clearly_better": clearly,
          "champion": champion(view.connection, pipeline.name) == number,
          "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
          "trust": trust_of(view.one.trust)}
     )  # fmt: skip
     return Answered(body, [(view.one.trust, pipeline)], page={"card": read_card(line["card"], line["metrics"])})
+
+
+def _worth(card: Mapping[str, Any], metrics: Mapping[str, Any], realised: Sequence[Figure]) -> tuple[bool, str]:
+    """Whether the version is clearly better than the dummy, and in which words, then and since."""
+    metric = str((card.get("measured") or {}).get("metric", ""))
+    own = metrics.get("held_out") or metrics.get("challenger") or {}
+    dummy = metrics.get("held_out_dummy") or metrics.get("dummy") or {}
+    span = (card.get("intervals") or {}).get(metric) or metrics.get("interval")
+    then = tell_dummy(metric, own.get(metric), dummy=dummy.get(metric), interval=span) if own else (True, "")
+    judged = [(one.value, one.dummy) for one in realised if one.metric == metric]
+    since = tell_realised([(value, dummy) for value, dummy in judged if value is not None and dummy is not None], metric)
+    return then[0] and since[0], " ".join(words for _, words in (then, since) if words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,8 @@ class Card:
     classes: Sequence[ClassFigures]
     confusion: Sequence[Sequence[int]]
     hints: Mapping[str, float]
+    later: Sequence[Later]
+    search: Search | None
     spans: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any]
     seconds: float | None
@@ -109,15 +127,23 @@ def read_card(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> Card:
     rest["data"] = {name: part for name, part in (card.get("data") or {}).items() if name not in _SPAN}
     return Card(
         question=str(card.get("question", "")),
-        how=str(measured_.get("how", "")), metric=metric, note=str(measured_.get("note", "")), why=str(decision.get("why", "")),
+        how=str(measured_.get("how", "")), metric=metric, note=_note(measured_, decision), why=str(decision.get("why", "")),
         held=measures(held, dummy=dummy, spans=spans, first=metric),
         decided=measures(compared, dummy=metrics.get("dummy") or {}, champion=others, first=metric) if others else [],
         decided_rows=metrics.get("rows"), champion_version=metrics.get("champion_version"), difference=metrics.get("difference"),
         importance=card.get("importance") or [], slices=card.get("slices") or [], overall=held.get(metric), curves=curves,
-        classes=classes, confusion=confusion, hints=card.get("almost_the_answer_alone") or {}, spans=_spans(card),
+        classes=classes, confusion=confusion, hints=card.get("almost_the_answer_alone") or {},
+        later=read_later(card.get("later_than_the_prediction") or {}),
+        search=read_search(card.get("search") or {}, metric), spans=_spans(card),
         facts={name: _told(value) for name, value in flat(rest).items() if value not in ({}, [], None, "")},
         seconds=card.get("seconds"), threads=card.get("threads"),
     )  # fmt: skip
+
+
+def _note(measured_: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+    """How the champion was asked, where the decision does not say it itself."""
+    note = str(measured_.get("note", ""))
+    return "" if note in str(decision.get("why", "")) else note
 
 
 def _told(value: Any) -> Any:
@@ -130,7 +156,7 @@ def _told(value: Any) -> Any:
 
 _PLACED = (
     "question", "intervals", "metrics", "importance", "slices", "curves", "decision", "seconds", "threads",
-    "almost_the_answer_alone",
+    "almost_the_answer_alone", "later_than_the_prediction", "search",
 )  # fmt: skip
 _MEASURED = ("how", "metric", "note", "fitted_on", "held_out", "compared_on_rows")
 _SPAN = ("from", "until", "nights", "batches", "rows")

@@ -11,6 +11,7 @@ from web.curves import share_true
 from web.edge import Answered, View
 from web.model import Card, model
 from web.schemas import ModelAnswer
+from web.tried import told_search
 from web.words import NONE, count, figure, flat, part, seconds, thing, trust_words
 
 CardForm = Literal["md", "json"]
@@ -42,7 +43,7 @@ def write_markdown(found: Answered) -> str:
     trust = [" · ".join(trust_words(line, pipeline)) + f". {line.reason}" for line, pipeline in found.trust]
     parts = [
         f"# {answer.pipeline}, model version {answer.version}", card.question or NONE, *trust,
-        _facts(answer, card),
+        answer.worth, _facts(answer, card),
         *_section("How it was measured", [card.how]),
         *_section("Figures on held-out rows", [_figures(card)]),
         *_section("The decision", [card.why, card.note, _decided(card)]),
@@ -52,6 +53,8 @@ def write_markdown(found: Answered) -> str:
         *_section("What it leans on", [_importance(card)]),
         *_section("Slices", [_slices(card)]),
         *_section("Features that almost tell the answer alone", [_pairs(card.hints)]),
+        *_section("Features that lie after the prediction", [_later(card)]),
+        *_section("What was searched", _search(card)),
         *_section("Rows", [_spans(card)]),
         *_section("Recipe", [_pairs(card.facts)]),
         *_section("Parameters", [_pairs(flat(answer.params))]),
@@ -139,6 +142,21 @@ def _importance(card: Card) -> str:
 def _slices(card: Card) -> str:
     lines = [(one["feature"], one["value"], count(one["rows"]), figure(one.get(card.metric), 4)) for one in card.slices]
     return _table(["Feature", "Value", "Rows", card.metric], lines)
+
+
+def _later(card: Card) -> str:
+    return _table(["Feature", "After the prediction", "What that says"], [
+        (one.feature, part(one.share), one.told) for one in card.later
+    ])  # fmt: skip
+
+
+def _search(card: Card) -> list[str]:
+    if card.search is None:
+        return []
+    head, lines = told_search(card.search, card.metric)
+    twins = [f"twin {place}: {thing(one)}" for place, one in enumerate(card.search.twins, start=1)]
+    each = f"Each twin searched on its own rows; {'; '.join(twins)}." if twins else ""
+    return [card.search.told, _table(head, lines), each]
 
 
 def _spans(card: Card) -> str:

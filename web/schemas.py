@@ -283,6 +283,8 @@ class ModelAnswer(_Answer):
     version: int
     night: str
     champion: bool = Field(description="whether it is the newest champion")
+    worth: str = Field(description="in plain words, whether it is better than the dummy: when it was trained, and since")
+    clearly_better: bool = Field(description="whether it clearly is, as far as anybody knows")
     trained_for: datetime
     trained_from: datetime
     trained_until: datetime

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.interval import Calendar, Interval
-from domain.promotion import count_held_out, decide_promotion, decide_training
+from domain.promotion import count_held_out, decide_promotion, decide_training, tell_dummy, tell_realised
 
 NIGHT = datetime(2024, 2, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -89,3 +89,38 @@ def test_a_challenger_must_beat_the_dummy_the_limit_and_the_champion(figures: di
     decision = decide_promotion(**{"metric": "roc_auc", "dummy": 0.5, "champion": None, **figures})
     assert decision.yes is promoted
     assert why in decision.why
+
+
+@pytest.mark.parametrize(
+    ("figures", "clearly", "says"),
+    [
+        ({"own": 0.49, "dummy": 0.5}, False, "It is no better than the dummy, which looks at no feature: roc_auc 0.4900 against"),
+        ({"own": 0.52, "dummy": 0.5, "interval": (0.49, 0.55)}, False, "It is not clearly better than the dummy"),
+        ({"own": 0.52, "dummy": 0.5, "interval": (0.51, 0.53)}, True, "It is clearly better than the dummy"),
+        ({"own": 0.52, "dummy": 0.5}, False, "but nobody can say how surely"),
+        ({"own": 2.0, "dummy": 2.5, "interval": (1.8, 2.6), "metric": "rmse"}, False, "It is not clearly better"),
+        ({"own": 2.0, "dummy": 2.5, "interval": (1.8, 2.2), "metric": "rmse"}, True, "It is clearly better"),
+        ({"own": None, "dummy": 0.5}, False, "cannot be computed on its held-out rows"),
+    ],
+)
+def test_a_model_is_called_better_than_the_dummy_only_where_it_clearly_is(
+    figures: dict[str, Any], clearly: bool, says: str
+) -> None:
+    found, words = tell_dummy(figures.pop("metric", "roc_auc"), figures.pop("own"), **figures)
+    assert (found, says in words) == (clearly, True), words
+
+
+def test_nights_that_the_dummy_won_are_told() -> None:
+    assert tell_realised([], "roc_auc") == (True, "")
+    assert tell_realised([(0.7, 0.5)], "roc_auc")[0]
+    assert tell_realised([(0.7, 0.5), (0.5, 0.5), (0.6, 0.5)], "roc_auc") == (
+        True, "On 1 of the 3 nights whose answers have arrived it was no better than the dummy."
+    )  # fmt: skip
+    assert not tell_realised([(3.0, 2.0), (1.0, 2.0)], "mae")[0]
+
+
+def test_a_champion_that_was_not_asked_is_not_said_to_be_missing() -> None:
+    why = "the champion, version 3, learned from every held-out row, so it was not compared"
+    decision = decide_promotion(metric="roc_auc", challenger=0.7, champion=None, dummy=0.5, uncompared=why)
+    assert decision.yes
+    assert decision.why == f"roc_auc 0.7000 against the dummy's 0.5000; {why}"

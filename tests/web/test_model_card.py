@@ -99,3 +99,39 @@ def test_one_strange_row_does_not_squeeze_the_residuals_into_one_bin() -> None:
     drawn = curves(number())["residuals"]
     assert max(drawn["rows"]) < 200
     assert (sum(drawn["rows"]), drawn["beyond"][1], drawn["most"]) == (401, 2, 4940.0)
+
+
+SEARCHED = {
+    "chosen": {"max_depth": 3, "learning_rate": 0.1}, "stopped": None, "note": "",
+    "rungs": [{"rows": 120, "candidates": 4}, {"rows": 360, "candidates": 1}],
+    "tried": [{"params": {"max_depth": depth, "learning_rate": 0.1}, "rung": 1, "rows": 120, "roc_auc": 0.6 + depth / 100}
+              for depth in (1, 2, 3, 4)]
+    + [{"params": {"max_depth": 3, "learning_rate": 0.1}, "rung": 2, "rows": 360, "roc_auc": 0.66}],
+    "twins": [{"chosen": {"max_depth": 2, "learning_rate": 0.1}, "stopped": None, "note": ""}],
+}  # fmt: skip
+
+
+def test_a_card_tells_what_was_searched_what_lies_later_and_how_little_it_is_worth(ledger: Ledger, client: TestClient) -> None:
+    card, metrics = card_of(yes_no(), "roc_auc")
+    card |= {"search": SEARCHED, "later_than_the_prediction": {
+        "due": {"share": 0.98, "filled": 0.9, "comes_with_the_answer": False},
+        "closed": {"share": 1.0, "filled": None, "comes_with_the_answer": False}}}  # fmt: skip
+    metrics["held_out_dummy"] = {"roc_auc": metrics["held_out"]["roc_auc"] - 0.0001}
+    card["intervals"]["roc_auc"] = [0.5, 0.99]
+    ledger.publish("2024-01-01")
+    ledger.train("2024-01-03", card=card, metrics=metrics)
+    page, file = client.get("/p/shops/models/1").text, client.get("/p/shops/models/1.md").text
+    answer = client.get("/p/shops/models/1.json").json()
+    for words in (
+        "It is not clearly better than the dummy, which looks at no feature: roc_auc 0.",
+        "compared by roc_auc on rows that they had not learned from: 4 on 120 rows, then 1 on 360 rows.",
+        "Chosen: max_depth 3, learning_rate 0.1.",
+        "as a plan would be", "too few rows lack their answer to tell a plan from a leak",
+    ):  # fmt: skip
+        assert words in page, words
+        assert words in file, words
+    assert (answer["clearly_better"], answer["worth"][:27]) == (False, "It is not clearly better th")
+    assert "| 2 | 360 | 3 | 0.1 | 0.6600 | chosen |" in file
+    assert page.count("<td>chosen</td>") == 1
+    assert "max_depth 2, learning_rate 0.1" in page, "what a twin chose"
+    assert "search · " not in page, "nothing of it is left among the plain facts"
