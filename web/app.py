@@ -60,7 +60,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     believed = read_believed(settings)
     closed = closed or settings.web_tokens or bool(believed.header)
     reader = open_reader(settings)
-    pulse, express = (Pulse(reader), Express(reader)) if live else (None, None)
+    pulse, express = (Pulse(reader), Express(reader, seconds=settings.web_seconds)) if live else (None, None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -119,7 +119,7 @@ def open_limiter(settings: Settings, closed: bool) -> Limiter | None:
 
 
 def named_hosts(settings: Settings) -> list[str]:
-    return [part.strip() for part in (settings.web_hosts or "").split(",") if part.strip()]
+    return [part.strip().lower() for part in (settings.web_hosts or "").split(",") if part.strip()]
 
 
 def _utc_now() -> datetime:
