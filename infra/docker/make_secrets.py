@@ -24,6 +24,8 @@ def main(folder: Path, host: str = HOST) -> None:
             write(folder / name, text)
     # For a cluster, whose Prefect is told its whole address; made from what is there, in folders that are older than it too.
     known = (folder / "prefect_password").read_text(encoding="utf-8")
+    if not (folder / "web_key").is_file():  # in folders that are older than it too
+        write(folder / "web_key", secrets.token_hex(32))
     write(folder / "prefect_url", f"postgresql+asyncpg://prefect:{known}@{host}/prefect")
 
 

@@ -132,13 +132,33 @@ def test_the_stack_takes_a_night_and_survives_restarts_an_absent_prefect_and_a_p
 
 
 def test_each_part_holds_its_own_secrets_and_can_write_nowhere_else(stack: Stack) -> None:
-    assert stack.compose("exec", "-T", "web", "ls", "/run/secrets").split() == ["overnight_reader_url"]
+    assert stack.compose("exec", "-T", "web", "ls", "/run/secrets").split() == ["overnight_reader_url", "overnight_web_key"]
     tried = "import socket\ntry:\n    socket.create_connection(('1.1.1.1', 53), timeout=3)\nexcept OSError:\n    print('denied')"
     assert stack.compose("exec", "-T", "worker", "python3", "-c", tried).strip() == "denied"
     for service in ("web", "worker", "prefect"):
         status = stack.compose("exec", "-T", service, "sh", "-c", "touch /x 2>&1; id -u; grep -c . /proc/1/status")
         assert "Read-only file system" in status
         assert "10001" in status
+
+
+def test_a_token_made_in_the_stack_opens_a_web_that_asks_for_one(stack: Stack) -> None:
+    made = json.loads(stack.compose("exec", "-T", "worker", "overnight", "token", "new", "the first", "--json"))
+    asking = Stack(stack.command, {**stack.environment, "OVERNIGHT_WEB_TOKENS": "true", "OVERNIGHT_WEB_LOG": "json"})
+    try:
+        asking.compose("up", "-d", "web")
+        wait_until_answers(asking, "WEB_PORT", "/healthz")
+        assert asking.status("WEB_PORT", "/api/v1/") == 401
+        shown = urllib.request.Request(
+            f"http://127.0.0.1:{stack.environment['WEB_PORT']}/api/v1/", headers={"Authorization": f"Bearer {made['secret']}"}
+        )
+        with urllib.request.urlopen(shown, timeout=10) as answer:
+            assert json.load(answer)["pipelines"]
+        told = asking.compose("logs", "--no-log-prefix", "web")
+        assert '"who": "the first"' in told
+        assert made["secret"] not in told
+    finally:
+        stack.compose("up", "-d", "web")
+        wait_until_answers(stack, "WEB_PORT", "/readyz")
 
 
 def test_a_whole_night_runs_in_a_docker_work_pool(stack: Stack, tmp_path: Path) -> None:

@@ -92,8 +92,22 @@ def test_a_database_that_was_never_migrated_says_what_helps(settings: Settings, 
         assert "overnight db migrate" in answer.json()["detail"]
 
 
-def test_another_host_s_name_is_not_answered(client: TestClient) -> None:
-    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+@pytest.mark.parametrize(
+    "name", ["evil.example", "localhost.evil.example", "", "[::2]", "127.0.0.1.nip.example", "a b", "xlocalhost"]
+)
+def test_another_host_s_name_is_not_answered_and_a_sentence_says_how_it_would_be(client: TestClient, name: str) -> None:
+    answer = client.get("/api/v1/", headers={"Host": name})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["detail"].startswith("This web does not go by the name " if name else "The question names no host.")
+    assert "OVERNIGHT_WEB_HOSTS" in client.get("/", headers={"Host": name}).text
+    assert client.get("/healthz", headers={"Host": name}).status_code == 200, "a probe asks by address"
+
+
+@pytest.mark.parametrize("name", ["localhost", "LocalHost:8500", "127.0.0.1:8500", "[::1]", "[::1]:8500", "named.example:80"])
+def test_it_is_answered_under_its_own_names(settings: Settings, name: str) -> None:
+    told = settings.model_copy(update={"web_hosts": "Named.example"})
+    with TestClient(create_app(told, live=False)) as client:
+        assert client.get("/api/v1/", headers={"Host": name}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

@@ -30,12 +30,12 @@ MORE_PLACES = [
 ]  # fmt: skip
 INJECTED = [
     "' OR 1=1 --", "1; DROP TABLE overnight.run; --", "\"; DROP SCHEMA reading CASCADE; --",
-    "1)) union select rolpassword from x--",
-    "$$; DELETE FROM y; $$", "%27%20OR%201%3D1", "E'\\x27'", "' || pg_sleep(9) || '", "{{7*7}}", "${7*7}", "<svg onload=a()>",
-    "\r\nSet-Cookie: evil=1", "..%2f..%2fetc%2fpasswd", "..\\..\\etc\\passwd", "....//....//etc/passwd", "/etc/passwd%00.csv",
-    "file:///etc/passwd", "//evil.example/", "\ufeff", "\u2028", "\uff21", "\U000e0041", "\ud800", "a\u0300" * 50,
-    "\ufdfa", "\u0130", "0" * 5000, "[" * 2000, "eyJhIjoxfQ==", "WzEsMl0", "W251bGwsIng", "WyJzMDAwMDAzIiwxZTk5OV0", "-0", "+1", "1e308", "١٢٣", "\U0001d7d9",
-    "0b1", "1__0", "2024-01-04T00:00:00.000000000000001", "2024-01-04 ", "24:00", "P1D", "now()", "infinity", "epoch", "allballs", "today",
+    "1)) union select rolpassword from x--", "$$; DELETE FROM y; $$", "%27%20OR%201%3D1", "E'\\x27'", "' || pg_sleep(9) || '",
+    "{{7*7}}", "${7*7}", "<svg onload=a()>", "\r\nSet-Cookie: evil=1", "..%2f..%2fetc%2fpasswd", "..\\..\\etc\\passwd",
+    "....//....//etc/passwd", "/etc/passwd%00.csv", "file:///etc/passwd", "//evil.example/", "\ufeff", "\u2028", "\uff21",
+    "\U000e0041", "\ud800", "a\u0300" * 50, "\ufdfa", "\u0130", "0" * 5000, "[" * 2000, "eyJhIjoxfQ==", "WzEsMl0",
+    "W251bGwsIng", "WyJzMDAwMDAzIiwxZTk5OV0", "-0", "+1", "1e308", "\u0661\u0662\u0663", "\U0001d7d9", "0b1", "1__0",
+    "2024-01-04T00:00:00.000000000000001", "2024-01-04 ", "24:00", "P1D", "now()", "infinity", "epoch", "allballs", "today",
 ]  # fmt: skip
 HEADERS = ["accept", "if-none-match", "authorization", "cookie", "last-event-id", "x-request-id", "range", "accept-language",
            "te",
