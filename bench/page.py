@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.pictures import Bar, ratio_chart, short
+from bench.profile_page import profile_lines
 from bench.ratios import BY_NAME, RATIOS, Ratio, Target
 from bench.results import Results, ratios_of, read_results
+from bench.scaling.page import curve_pages
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "explanation" / "figures.md"
@@ -23,12 +25,10 @@ everything that works for a side, Postgres included; they hardly change when oth
 
 def pages() -> dict[Path, str]:
     """The text of each file that the figures make."""
-    from bench.scaling.page import curve_pages  # late: a page of ratios alone needs no curve
-
     results = read_results()
     pictures, curves = curve_pages(PICTURES)
     full = ratios_of(results, "full")
-    text = [*_head(results), *_ratios(full), *curves, *_small(results)]
+    text = [*_head(results), *_ratios(full), *curves, *profile_lines(), *_small(results)]
     return {
         PAGE: _NOTE + "\n".join(text).rstrip() + "\n",
         PICTURES / "figures-ratios.svg": ratio_chart(_bars(full), "Ours beside others, how many times better"),

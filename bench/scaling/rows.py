@@ -58,12 +58,12 @@ def measure(marks: Sequence[int]) -> Iterator[Point]:
         nights = iter(nights_of(definition, 4 + 2 * len(marks)))
         for _ in range(4):
             night = next(nights)
-            _write(settings, definition, night, LEARNED)
+            write(settings, definition, night, LEARNED)
             take(definition, night, settings)
         for rows in marks:
             warm_up, counted = next(nights), next(nights)
-            _write(settings, definition, warm_up, 1_000)
-            _write(settings, definition, counted, rows)
+            write(settings, definition, warm_up, 1_000)
+            write(settings, definition, counted, rows)
             spent = apart(_take, settings, *(definition.pipeline.calendar.label(night) for night in (warm_up, counted)))
             (settings.data_folder / "rows" / f"{counted.start:%Y-%m-%d}.csv").unlink()
             yield _point(rows, spent)
@@ -84,7 +84,7 @@ def _take(settings: Settings, warm_up: str, counted: str) -> dict[str, float]:
     return take_measured(definition, definition.pipeline.calendar.named(counted), settings)[1]
 
 
-def _write(settings: Settings, definition: Definition, night: Interval, rows: int) -> None:
+def write(settings: Settings, definition: Definition, night: Interval, rows: int) -> None:
     path = settings.data_folder / definition.pipeline.name / f"{night.start:%Y-%m-%d}.csv"
     with psycopg2.connect(ensure_database(settings)) as connection, connection.cursor() as cursor, path.open("wb") as file:
         cursor.copy_expert(_MADE.format(day=f"{night.start:%Y-%m-%d}", rows=rows), file)
