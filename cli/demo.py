@@ -9,7 +9,7 @@ from time import monotonic
 import sqlalchemy as sa
 
 from cli.nights import backfill_nights, prepared, print_nights
-from cli.show import out, print_table, say
+from cli.show import near, out, print_table, say, say_next
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE
 from domain.interval import Interval
@@ -78,7 +78,7 @@ def show_demo(settings: Settings) -> int:
 def _provide_sources(settings: Settings) -> None:
     written = drop_flights(settings.data_folder / "flights")
     if written:
-        say(f"dropped {written} daily files of real flights into {settings.data_folder / 'flights'}")
+        say(f"dropped {written} daily files of real flights into {near(settings.data_folder / 'flights')}")
     filled = fill_operations(database_url(settings))
     if filled:
         say(f"filled the airline's database with {filled:,} rows of flights and weather, beside Overnight's own")
@@ -123,7 +123,7 @@ def _print_quality(settings: Settings, shown: Shown) -> None:
         rows.append((week, len(group), f"{total:,.0f}", *(f"{own:.3f} / {dummy:.3f}" for own, dummy in means)))
     out.print()
     print_table(
-        f"Realised quality of {shown.name}, predictions / dummy, mean over the nights by rows",
+        f"Realised quality of {shown.name}, predictions / dummy",
         ["", "nights", "rows", *metrics],
         rows,
         numbers=["nights", "rows", *metrics],
@@ -131,4 +131,4 @@ def _print_quality(settings: Settings, shown: Shown) -> None:
 
 
 def _print_next() -> None:
-    say("next: make up, then open the morning page; or overnight status, overnight runs flights, overnight models departures")
+    say_next("make up, and open the morning page", "overnight status", "overnight models departures")

@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from cli.champions import Why
 from cli.nights import Json, Name, choose_interval, prepared, print_night
-from cli.show import out, print_json, print_table, say
+from cli.show import out, print_json, print_table, say, say_next
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD, UsageError
 from domain.interval import Interval
-from domain.words import Outcome
+from domain.words import Outcome, Severity
 from infra.settings import load_settings
 
 Night = Annotated[str, typer.Argument(help="The night, such as 2013-02-01.")]
@@ -46,14 +46,17 @@ def check(name: Name, interval: MaybeNight = None, as_json: Json = False) -> Non
         out.print(f"[bold]{name} {found.label}[/]  would be {found.outcome}: {escape(found.reason)}")
         say(f"{read:,} rows read, {found.landed:,} would land, {found.unreadable + found.caught:,} would be set aside")
         rules = [result.to_json() for result in found.results]
-        print_table("", ["rule", "severity", "", "found"], [_rule(rule) for rule in rules])
+        print_table("", ["rule", "", "found"], [_rule(rule) for rule in rules])
     raise typer.Exit(EXIT_HELD if found.outcome is Outcome.HELD else EXIT_DONE)
 
 
 def _rule(rule: dict[str, Any]) -> tuple[str, ...]:
-    verdict = "[green]passed[/]" if rule["state"] == "passed" else f"[yellow]{rule['state']}[/]"
-    found = "" if rule["sentence"] == rule["says"] else str(rule["sentence"])
-    return escape(str(rule["says"])), str(rule["severity"]), verdict, escape(found)
+    """What a rule that holds has measured; of one that does not, the whole sentence."""
+    passed = rule["state"] == "passed"
+    warns = " (only warns)" if rule["severity"] == Severity.WARNING else ""
+    measured = f"{rule['observed']:.4g}" if isinstance(rule["observed"], int | float) else ""
+    found = measured if passed else "" if rule["sentence"] == rule["says"] else str(rule["sentence"])
+    return escape(f"{rule['says']}{warns}"), "[green]passed[/]" if passed else f"[yellow]{rule['state']}[/]", escape(found)
 
 
 def rejects(
@@ -115,7 +118,7 @@ def hold(name: Name, night: Night, why: Why, as_json: Json = False) -> None:
 
     definition, interval = _named(name, night)
     said = speak(definition, interval, load_settings(), who=getpass.getuser(), why=why, holder=whoami())
-    _tell(definition, said, as_json=as_json, then=f"next: overnight release {name} {night} --why …")
+    _tell(definition, said, as_json=as_json, then=f"overnight release {name} {night} --why …")
 
 
 def release(name: Name, night: Night, why: Why, as_json: Json = False) -> None:
@@ -128,7 +131,7 @@ def release(name: Name, night: Night, why: Why, as_json: Json = False) -> None:
 
     definition, interval = _named(name, night)
     said = speak(definition, interval, load_settings(), who=getpass.getuser(), why=why, holder=whoami())
-    _tell(definition, said, as_json=as_json, then=f"next: overnight run {name} --interval {night}")
+    _tell(definition, said, as_json=as_json, then=f"overnight run {name} --interval {night}")
 
 
 def revalidate(
@@ -178,4 +181,4 @@ def _tell(definition: Definition, said: Any, *, as_json: bool, then: str = "") -
     say(f"{definition.pipeline.name} {label}: {said.after}" + (f" (before: {said.before})" if said.before else ""))
     say("readers see this night" if said.published else "readers see nothing of this night")
     if then:
-        say(then)
+        say_next(then)

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import typer
+from rich.markup import escape
 
 from cli.nights import Json, Name
-from cli.show import out, print_json, print_table, say, styled
+from cli.show import counted, out, print_json, print_pairs, print_table, say, say_next, styled
 from domain.errors import UsageError
 from domain.interval import Calendar, Interval
 from domain.pipeline import Pipeline
 from domain.trust import Freshness, grade_hindsight, judge_freshness, tell_hindsight
+from domain.words import RunState
 from infra.postgres import database_url, ensure_database
 from infra.settings import load_settings
 from store import listing
@@ -91,7 +94,9 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
         }
         for line in lines
     ]  # fmt: skip
-    for standing in standings:
+    for number, standing in enumerate(standings):
+        if number and not as_json:
+            out.print()
         print_json(standing) if as_json else _print_standing(standing)
 
 
@@ -127,6 +132,7 @@ def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows
     return {
         "pipeline": line["name"],
         "title": line["title"],
+        "timezone": str(pipeline.interval.timezone),
         "nights_published": line["nights_published"],
         "newest_published": named(line["newest_start"]),
         "hindsight_rows": line["newest_hindsight_rows"] or 0,
@@ -148,30 +154,40 @@ def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows
 
 def _print_standing(standing: dict[str, Any]) -> None:
     fresh = "fresh" if standing["fresh"] else "late"
-    out.print(f"[bold]{standing['pipeline']}[/]  {styled(fresh)}  {standing['title']}")
-    newest = standing["newest_published"] or "none yet"
-    out.print(f"  newest published  {newest} ({standing['nights_published']} nights in all)")
+    print_pairs([(f"[bold]{standing['pipeline']}[/]  {styled(fresh)}", escape(standing["title"]))])
+    print_pairs(_facts(standing), indent=2)
+    if standing["gaps"]:
+        name, first, last = standing["pipeline"], standing["gaps"][0], standing["gaps"][-1]
+        say_next(f"overnight backfill {name} --from {first} --to {last}", f"overnight waive {name} {first} --why …")
+
+
+def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What there is to say of a pipeline, each under its heading."""
+    yield (
+        "newest published",
+        f"{standing['newest_published'] or 'none yet'} ({counted(standing['nights_published'], 'night')} in all)",
+    )
     if standing["hindsight_rows"]:
-        out.print(f"  in hindsight      {tell_hindsight(standing['hindsight_rows'], standing['rows'])}")
+        yield "in hindsight", tell_hindsight(standing["hindsight_rows"], standing["rows"])
     if standing["late_since"]:
-        since = datetime.fromisoformat(standing["late_since"])
-        out.print(f"  late since        {since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due")
-    out.print(f"  newest night      {standing['newest_night'] or '-'}: {styled(standing['state'])}, {standing['reason'] or '-'}")
+        since = datetime.fromisoformat(standing["late_since"]).astimezone(ZoneInfo(standing["timezone"]))
+        yield "late since", f"{since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due"
+    night, said = standing["newest_night"] or "-", escape(standing["reason"] or "-")
+    yield "newest night", f"{night}: {styled(standing['state'])}, {said}"
     if standing["gaps"]:
         nights, more = ", ".join(standing["gaps"][:5]), len(standing["gaps"]) - 5
-        out.print(f"  missing nights    {nights}{f' and {more} more' if more > 0 else ''}")
-        say(f"next: overnight backfill, or overnight waive {standing['pipeline']} {standing['gaps'][0]} --why …")
+        yield "missing nights", f"{nights}{f' and {more} more' if more > 0 else ''}"
     if standing["late_rows"]:
         taken = ", ".join(f"{one['night']} {one['state']}" for one in standing["late_rows"])
-        out.print(f"  late rows         taken again in the last {RETAKEN_FOR.days} days: {taken}")
+        yield "late rows", f"taken again in the last {RETAKEN_FOR.days} days: {taken}"
     if standing["quality"]:
         q = standing["quality"]
-        out.print(f"  realised          {q['metric']} {q['value']:.3f}, dummy {q['dummy']:.3f}, on {q['rows']:,} rows")
+        yield "realised", f"{q['metric']} {q['value']:.3f}, dummy {q['dummy']:.3f}, on {q['rows']:,} rows"
     if standing["estimate"]:
         e = standing["estimate"]
-        out.print(
-            f"  estimate          {e['metric']} {e['value']:.3f} ({e['low']:.3f} to {e['high']:.3f}) for {e['night']}, until its "
-            "answers come"
+        yield (
+            "estimate",
+            f"{e['metric']} {e['value']:.3f} ({e['low']:.3f} to {e['high']:.3f}) for {e['night']}, until its answers come",
         )
 
 
@@ -197,17 +213,26 @@ def runs(
             print_json(line)
         return
     print_table(
-        f"{len(lines)} runs",
-        ["run", "pipeline", "night", "state", "s", "where the time went", "reason"],
+        counted(len(lines), "run"),
+        ["run", "pipeline", "night", "state", "s", ""],
         [
             (
-                line["run"], line["pipeline"], _label(calendars[line["pipeline"]], line), styled(line["state"]), line["seconds"],
-                " ".join(f"{stage} {seconds}" for stage, seconds in line["stages"].items()), line["reason"],
+                line["run"], line["pipeline"], _label(calendars[line["pipeline"]], line), styled(line["state"]),
+                f"{line['seconds']:.1f}" if line["seconds"] is not None else "", _told(line),
             )
             for line in lines
         ],
         numbers=["run", "s"],
     )  # fmt: skip
+
+
+def _told(line: dict[str, Any]) -> str:
+    """Why a run ended as it did; of one that was published, the stages that took most of its time."""
+    if line["state"] != RunState.PUBLISHED:
+        return escape(line["reason"] or "")
+    seconds = {stage: float(took) for stage, took in line["stages"].items() if took is not None}
+    longest = sorted(seconds.items(), key=lambda one: -one[1])[:3]
+    return ", ".join(f"{stage} {took:.1f}" for stage, took in longest)
 
 
 def _label(calendar: Calendar, line: dict[str, Any]) -> str:
@@ -227,13 +252,13 @@ def batches(name: Name, interval: Night = None, limit: Limit = 40, as_json: Json
             print_json(line)
         return
     print_table(
-        f"{name}: {len(lines)} batches",
-        ["batch", "kind", "night", "rows", "rejected", "model", "verdict", "readers", "content"],
+        f"{name}: {counted(len(lines), 'batch', many='batches')}",
+        ["batch", "kind", "night", "rows", "rejected", "model", "verdict", "seen", "content"],
         [
             (
                 line["batch"], line["kind"], _label(calendar, line), f"{line['rows']:,}", f"{line['rejected']:,}",
                 line["model"], f"pruned {line['pruned']:%F}" if line["pruned"] else line["verdict"] or line["state"],
-                "see it" if line["published"] else "",
+                "yes" if line["published"] else "",
                 (line["content_hash"] or "")[:8],
             )
             for line in lines
@@ -256,7 +281,7 @@ def models(name: Name, as_json: Json = False) -> None:
         return
     label = pipeline.calendar.label
     print_table(
-        f"{name}: {len(lines)} models",
+        f"{name}: {counted(len(lines), 'model')}",
         ["version", "trained for", "rows", "champion from", "why"],
         [
             (

@@ -8,10 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.markup import escape
-from rich.table import Table as Grid
 
 from cli.nights import Json
-from cli.show import err, out, print_json, say
+from cli.show import err, out, print_json, print_pairs, say, say_next
 from domain.errors import UsageError
 from domain.interval import Interval
 from domain.spec.values import NAME, RESERVED
@@ -133,12 +132,8 @@ def _tell(proposal: "Proposal", folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(to_json(proposal, str(folder)))
         return
-    grid = Grid.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for heading, sentence in sentences(proposal):
-        grid.add_row(f"[{_STYLES[heading]}]{heading}[/]" if heading in _STYLES else heading, escape(sentence))
-    out.print(grid)
-    out.print(f"\nwrote {folder}/pipeline.yaml and expectations.yaml; nothing of the data left this machine", soft_wrap=True)
-    for command in next_commands(proposal):
-        say(f"next: {command}")
+    print_pairs(
+        [(f"[bold {_STYLES.get(heading, '')}]{heading}[/]", escape(sentence)) for heading, sentence in sentences(proposal)]
+    )
+    out.print(f"\nwrote {folder}/pipeline.yaml and expectations.yaml\nnothing of the data left this machine", soft_wrap=True)
+    say_next(*next_commands(proposal))

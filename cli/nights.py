@@ -10,13 +10,13 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.show import err, out, print_json, print_table, say, styled
+from cli.show import counted, err, print_json, print_pairs, print_table, say, say_next, styled
 from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
-from domain.report import NightReport
+from domain.report import NightReport, StageReport
 from domain.words import RunState
 from infra.settings import load_settings
 
@@ -232,27 +232,30 @@ def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
 def print_night(definition: Definition, report: NightReport) -> None:
     """One night for a person: how it ended, each stage, and what to type next."""
     label = definition.pipeline.calendar.label(report.interval)
-    out.print(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}  {escape(report.reason)}")
+    print_pairs([(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}", escape(report.reason))])
     print_table(
         "",
-        ["stage", "state", "s", "in", "out", "rejected", ""],
-        [
-            (s.stage, s.state, f"{s.seconds:.2f}", f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_rejected:,}", escape(s.reason))
-            for s in report.stages
-        ],
-        numbers=["s", "in", "out", "rejected"],
+        ["stage", "state", "s", "rows", ""],
+        [(s.stage, s.state, f"{s.seconds:.1f}", f"{s.rows_out:,}", escape(_said_of(s, report))) for s in report.stages],
+        numbers=["s", "rows"],
     )
     if report.state in (RunState.HELD, RunState.FAILED):
-        say(f"next: overnight runs {report.pipeline} --interval {label}")
+        say_next(f"overnight runs {report.pipeline} --interval {label}")
     elif report.state is RunState.PUBLISHED:
-        say(f"next: overnight batches {report.pipeline} --interval {label}, or look at it with overnight up")
+        say_next(f"overnight batches {report.pipeline} --interval {label}", "overnight up, and look at it")
+
+
+def _said_of(stage: StageReport, report: NightReport) -> str:
+    """What a stage adds to what was said of the whole night."""
+    aside = f"{stage.rows_rejected:,} rows set aside" if stage.rows_rejected else ""
+    return "; ".join(one for one in (aside, stage.reason if stage.reason != report.reason else "") if one)
 
 
 def print_nights(definition: Definition, reports: list[NightReport]) -> None:
     """A table of nights: how each went, and a sentence for each that needs one."""
     label = definition.pipeline.calendar.label
     print_table(
-        f"{definition.pipeline.name}: {len(reports)} nights",
+        f"{definition.pipeline.name}: {counted(len(reports), 'night')}",
         ["night", "state", "batch", "model", "read", "rejected", "scored", "s"],
         [
             (

@@ -19,7 +19,7 @@ from cli.nights import (
     prepared,
     print_nights,
 )
-from cli.show import print_json, print_table, say
+from cli.show import counted, print_json, print_table, say, say_next
 from domain.errors import EXIT_DONE, UsageError
 from domain.planning import Mode, Plan
 from infra.settings import load_settings
@@ -54,18 +54,19 @@ def plan(
     if as_json:
         print_json(made.to_json())
     elif made.nights:
-        print_table(f"{name}: {len(made.nights)} nights to take", ["night", "why"], list(made.nights.items()))
+        print_table(f"{name}: {counted(len(made.nights), 'night')} to take", ["night", "why"], list(made.nights.items()))
         say(_cost(made))
     if not made.nights:
         say(f"nothing to do: no night from {made.first} to {made.last} is {mode if mode != 'all' else 'there'}")
         return
-    say(f"next: overnight apply {_save(made)}")
+    say_next(f"overnight apply {_save(made)}")
 
 
 def _cost(made: Plan) -> str:
     if made.rows is None or made.seconds is None:
         return "no night was published before, so nobody can say how long this takes"
-    return f"about {made.rows:,} rows and {made.seconds / 60:.1f} minutes, by the nights before"
+    takes = f"{made.seconds / 60:.1f} minutes" if made.seconds >= 90 else counted(round(made.seconds), "second")
+    return f"about {made.rows:,} rows and {takes}, by the nights before"
 
 
 def _save(made: Plan) -> Path:

@@ -7,7 +7,7 @@ import typer
 
 from cli.listing import known_pipeline, reading_ledger
 from cli.nights import Json, Name
-from cli.show import print_json, print_table
+from cli.show import counted, print_json, print_table
 from store import listing
 
 
@@ -38,7 +38,7 @@ def scoreboard(
         return pipeline.calendar.label(pipeline.calendar.containing(start))
 
     print_table(
-        f"{name}: {chosen} of {len(lines)} lines",
+        f"{name}: {chosen}, {counted(len(lines), 'line')}",
         ["night", "who", "version", chosen, "dummy", "rows", ""],
         [
             (
