@@ -76,7 +76,7 @@ compose-down:  ## stop the containers; what they have stored stays in their volu
 image: setup  ## build the container image that stages, worker and web run in
 	@$(BIN)/overnight image build
 
-bench: setup  ## measure against peers, side by side; make bench size=small takes two minutes
+bench: setup  ## measure against peers, side by side; make bench size=small takes a few minutes
 	@$(BIN)/python -m bench --size $(size)
 
 clean:  ## remove .venv and caches; your data in .overnight stays

@@ -31,7 +31,8 @@ from store.runs import claim
 from tasks.context import Night, writer_engine
 
 COPIES = {"small": 1, "full": 10}  # of the 336,776 flights of 2013
-TO_SQL_ROWS = 60_000  # at its pace the whole file would take minutes
+TO_SQL_ROWS = {"small": 15_000, "full": 60_000}  # at its pace the whole file would take minutes
+ROUNDS = {"small": 3, "full": 5}
 _INTS = ("year", "month", "day", "dep_time", "sched_dep_time", "arr_time", "sched_arr_time", "flight", "hour", "minute")
 _FLOATS = ("dep_delay", "arr_delay", "air_time", "distance")
 _KEY = ("time_hour", "carrier", "flight")
@@ -52,44 +53,45 @@ def ingest_vs_others(size: str = "small") -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="ov") as folder:
         settings = Settings(home=Path(folder) / "home", deployments=Path(folder) / "deployments", data=Path(folder))
         try:
-            return _measure(settings, COPIES[size])
+            return _measure(settings, size)
         finally:
             stop_server(settings.postgres_folder)
 
 
-def _measure(settings: Settings, copies: int) -> dict[str, dict[str, Any]]:
-    rows, size = _write_flights(settings.data_folder / "flights.csv", copies)
+def _measure(settings: Settings, size: str) -> dict[str, dict[str, Any]]:
+    copies, few, rounds = COPIES[size], TO_SQL_ROWS[size], ROUNDS[size]
+    rows, written = _write_flights(settings.data_folder / "flights.csv", copies)
     _write_flights(settings.data_folder / "tenth.csv", copies, share=10)
     once, _ = _write_flights(settings.data_folder / "once.csv", 1)
     _write_parquet(settings.data_folder)
     migrate(ensure_database(settings))
     server = find_server(settings.postgres_folder)
     assert server is not None
-    found = in_turn(_sides(settings), server=server)
-    counts = dict.fromkeys(found, rows) | {"tenth": rows // copies // 10 * copies, "to_sql": TO_SQL_ROWS, "dlt": once}
+    found = in_turn(_sides(settings, few), server=server, rounds=rounds)
+    counts = dict.fromkeys(found, rows) | {"tenth": rows // copies // 10 * copies, "to_sql": few, "dlt": once}
     rates = {name: counts[name] / figures["seconds"] for name, figures in found.items()}
     ours, tenth = found["ours"], found["tenth"]
-    shared = {"rows": rows, "mb": size >> 20, "ours": round(rates["ours"]), "tenth_peak_mb": round(tenth["peak_mb"])}
+    shared = {"rows": rows, "mb": written >> 20, "ours": round(rates["ours"]), "tenth_peak_mb": round(tenth["peak_mb"])}
     ratios = {
         f"ingest_vs_{name}": {
             "ratio": round(rates["ours"] / rates[name], 3), **shared, "other": round(rates[name]), "other_rows": counts[name],
-            **beside(ours, found[name]),
+            **beside(ours, found[name], rounds=rounds),
         }
         for name in ("psql_copy", "to_sql", "adbc", "dlt")
         if name in found
     }  # fmt: skip
     ratios["rss_10x_rows"] = {
         "ratio": round(ours["peak_mb"] / tenth["peak_mb"], 3), "rows": rows,
-        "ours": round(ours["peak_mb"]), "other": round(tenth["peak_mb"]), **beside(ours, tenth),
+        "ours": round(ours["peak_mb"]), "other": round(tenth["peak_mb"]), **beside(ours, tenth, rounds=rounds),
     }  # fmt: skip
     ratios["parquet_vs_csv"] = {
         "ratio": round(rates["parquet"] / rates["ours"], 3), "rows": rows,
-        "ours": round(rates["parquet"]), "other": round(rates["ours"]), **beside(found["parquet"], ours),
+        "ours": round(rates["parquet"]), "other": round(rates["ours"]), **beside(found["parquet"], ours, rounds=rounds),
     }  # fmt: skip
     return ratios
 
 
-def _sides(settings: Settings) -> dict[str, Callable[[], Figures]]:
+def _sides(settings: Settings, few: int) -> dict[str, Callable[[], Figures]]:
     url, files = ensure_database(settings), settings.data_folder
     full = url.replace("postgres@/", "postgres:none@localhost/")  # dlt wants a password and a host; the socket wins
     sides: dict[str, Callable[[], Figures]] = {
@@ -97,7 +99,7 @@ def _sides(settings: Settings) -> dict[str, Callable[[], Figures]]:
         "ours": lambda: _apart(_ingest_csv, settings),
         "parquet": lambda: _apart(_ingest_parquet, settings),
         "tenth": lambda: _apart(_ingest_tenth, settings),
-        "to_sql": lambda: run_rival("to_sql", str(files / "flights.csv"), url, str(TO_SQL_ROWS), python=sys.executable),
+        "to_sql": lambda: run_rival("to_sql", str(files / "flights.csv"), url, str(few), python=sys.executable),
     }
     if have_peers():
         sides["adbc"] = lambda: run_rival("adbc", str(files / "flights.csv"), url)

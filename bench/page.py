@@ -17,8 +17,8 @@ _NOTE = "<!-- Written by `make docs` and `make bench` from bench/*.json: measure
 _INTRO = """# Measured, beside other tools
 
 `make bench` measures each of these with ours and the other side in turn, in one run on one machine, and writes this page.
-A warm-up comes first; figures are medians of at least five rounds, or of three where a round takes longer than a minute: the
-column says how many. `make bench size=small` takes a few minutes and has its own table at the end. CPU seconds are of
+A warm-up comes first; figures are medians of at least five rounds, or of three where a round takes longer than a minute and
+in the small size: the column says how many. `make bench size=small` takes a few minutes. CPU seconds are of
 everything that works for a side, Postgres included; they hardly change when others use the machine, and seconds by the clock do.
 """
 
