@@ -27,6 +27,8 @@ _OPTIONS = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "30s",
     "jit": "off",  # because it costs more than these statements take
+    # A page far down begins in the middle of a batch's predictions; to merge their inputs, those would be read from the first on.
+    "enable_mergejoin": "off",
 }
 # A host that is gone says nothing: after about fifteen seconds its sessions are lost. A Unix socket needs and heeds none.
 _KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -98,16 +100,17 @@ class Reader:
     def apart(self, *, seconds: float, name: str = "overnight web") -> Iterator[Connection]:
         """A session of its own, outside the pool, for an export or for LISTEN; closed, and its work ended, on leaving."""
         with translated_errors():
-            connection = self.connect(seconds, name=name)
+            connection = self.connect(seconds, name=name, whole=True)
             try:
                 yield connection
             finally:
                 connection.close()
 
-    def connect(self, seconds: float, *, name: str = "overnight web") -> Connection:
-        """A session that is the caller's to close; raises what psycopg raises."""
+    def connect(self, seconds: float, *, name: str = "overnight web", whole: bool = False) -> Connection:
+        """A session that is the caller's to close, planned for pages, or for batches as a `whole`; raises what psycopg raises."""
         arguments = {**self._arguments, "application_name": name}
-        options = f"{arguments.pop('options')} -c statement_timeout={seconds * 1000:.0f}"
+        merging = "on" if whole else "off"
+        options = f"{arguments.pop('options')} -c statement_timeout={seconds * 1000:.0f} -c enable_mergejoin={merging}"
         return psycopg.connect(arguments.pop("conninfo"), options=options, autocommit=True, row_factory=dict_row, **arguments)
 
 

@@ -1,8 +1,10 @@
 """What whoever operates the web relies on: metrics that alert, plans that use indexes, a pool that survives a restart."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg2
 import pytest
@@ -48,6 +50,31 @@ def reader(settings: Settings, published: Ledger) -> Iterator[Reader]:
     reader.open()
     yield reader
     reader.close()
+
+
+def test_a_page_far_down_reads_no_more_rows_than_the_first(ledger: Ledger, reader: Reader) -> None:
+    ledger.publish("2024-01-05", model=1, rows=30_000)
+    after = base64.urlsafe_b64encode(b'["s029000"]').decode().rstrip("=")
+    first, deep = Question(("shop", "region"), limit=100), Question(("shop", "region"), limit=100, after=after)
+    visited = [count_visited(reader, ledger, question) for question in (first, deep)]
+    assert 200 <= visited[0] < 500
+    assert visited[1] <= 2 * visited[0]
+
+
+def count_visited(reader: Reader, ledger: Ledger, question: Question) -> int:
+    """How many rows Postgres took out of tables and indexes for one page of the newest night."""
+
+    def visited(node: dict[str, Any]) -> int:
+        below = sum(visited(one) for one in node.get("Plans", []))
+        return below + (0 if "Plans" in node else int(node["Actual Rows"] * node["Actual Loops"]))
+
+    newest = b"SELECT batch, input_batch FROM reading.published WHERE kind = 'prediction' ORDER BY interval_start DESC LIMIT 1"
+    seen = reader.ask(lambda c: c.execute(newest).fetchone())
+    assert seen is not None
+    statement, parameters = compose(ledger.definition.pipeline, question, batch=seen["batch"], input_batch=seen["input_batch"])
+    explain = b"EXPLAIN (ANALYZE, FORMAT json) " + statement.encode()
+    (line,) = reader.ask(lambda c: c.execute(explain, parameters).fetchall())
+    return visited(line["QUERY PLAN"][0]["Plan"])
 
 
 QUESTIONS = [
