@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table as Grid
 
 from cli.new import check_name, zone_of
 from cli.nights import Json
-from cli.show import err, out, print_json, say
+from cli.show import err, out, print_json, print_pairs, say_next
 from domain.errors import UsageError
 from domain.interval import Interval
 from infra.settings import load_settings
@@ -78,17 +77,8 @@ def _tell(adopted: "Adopted", folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(to_json(adopted, str(folder)))
         return
-    grid = Grid.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for heading, sentence in lines(adopted):
-        grid.add_row(f"[{_STYLES[heading]}]{heading}[/]" if heading in _STYLES else heading, escape(sentence))
-    out.print(grid)
+    print_pairs([(f"[bold {_STYLES.get(heading, '')}]{heading}[/]", escape(sentence)) for heading, sentence in lines(adopted)])
     files = ["pipeline.yaml", "expectations.yaml", *(["features.py"] if adopted.code else [])]
-    out.print(
-        f"\nwrote {folder}/{', '.join(files)}; {adopted.script.file} was read and not run, and nothing of the data left "
-        f"this machine",
-        soft_wrap=True,
-    )
-    for command in next_commands(adopted.proposal):
-        say(f"next: {command}")
+    out.print(f"\nwrote {folder}/{', '.join(files)}", soft_wrap=True)
+    out.print(f"{adopted.script.file} was read and not run, and nothing of the data left this machine", soft_wrap=True)
+    say_next(*next_commands(adopted.proposal))
