@@ -56,6 +56,7 @@ def rows_of(request: Request, view: View, asked: RowsAsked) -> Answered:
         return found
     words = form_words(view.pipeline, asked, question, path=path, query=query)
     assert isinstance(found.body, RowsAnswer)
+    words["todo"] = "" if found.body.rows else view.one.todo
     words["permalink"] = permalink(found.body, path=path, query=query)
     words["facets"] = facet_words(found.body.facets, path=path, query=query)
     return replace(found, page={**words, "countable": MOST_ROWS})

@@ -139,7 +139,7 @@ def templates() -> Environment:
     filters: dict[str, Callable[..., object]] = {
         "count": words.count, "figure": words.figure, "share": words.share, "seconds": words.seconds, "clock": words.clock,
         "cell": words.cell, "mark": words.mark, "slug": words.slug, "night": words.night_words, "flat": words.flat,
-        "key_of": key_address, "plain": words.plain, "part": words.part, "thing": words.thing,
+        "key_of": key_address, "plain": words.plain, "part": words.part, "thing": words.thing, "prose": words.prose,
     }  # fmt: skip
     pages_.filters.update(filters)
     pages_.globals.update(

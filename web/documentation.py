@@ -49,13 +49,14 @@ def answers(request: Request) -> Response:
 
 
 def _operations(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    readers_first = sorted(document["paths"].items(), key=lambda one: not one[0].startswith("/api/"))
     return [
         {
             "path": path, "method": method.upper(), "summary": operation.get("summary", ""),
             "description": operation.get("description", ""), "parameters": operation.get("parameters", []),
             "answer": _answer(operation), "example": _example(path, operation),
         }
-        for path, methods in document["paths"].items()
+        for path, methods in readers_first
         for method, operation in methods.items()
     ]  # fmt: skip
 

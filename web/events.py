@@ -15,11 +15,12 @@ from web.errors import problem
 
 MOST_STREAMS = 200
 PING_SECONDS = 15.0
+LastEvent = Annotated[str, Header(max_length=40, description="the newest event that was heard; what came after it is told first")]
 router = APIRouter(tags=["operate"])
 
 
 @router.get("/events", summary="Server-sent events: runs, stages and publications as they happen")
-async def events(request: Request, last_event_id: Annotated[str, Header(max_length=40)] = "") -> Response:
+async def events(request: Request, last_event_id: LastEvent = "") -> Response:
     """Event names are those of the ledger's tables, and `published` for a pointer that moved. `Last-Event-ID` continues."""
     pulse: Pulse | None = request.app.state.pulse
     if pulse is None:

@@ -2,10 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
@@ -83,7 +86,7 @@ def cell(value: Any, zone: tzinfo = UTC) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.4g}" if abs(value) < 1e15 else str(value)
+            return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}" if abs(value) < 1e4 else str(value)
         case datetime():
             return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
         case Mapping() if is_shares(value):
@@ -118,6 +121,11 @@ def flat(things: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def is_number(kind: str) -> bool:
     return kind in ("int", "float", "decimal")
+
+
+def prose(text: str) -> Markup:
+    """A sentence of the code's own, with what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped just before
 
 
 def mark(state: str) -> str:

@@ -125,3 +125,25 @@ def test_head_answers_the_headers_without_the_body(published: Ledger, client: Te
     head = client.head("/p/shops")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["overnight-trust"] == client.get("/p/shops").headers["overnight-trust"]
+
+
+def test_a_page_without_rows_leads_to_why_and_to_rows_that_there_are(published: Ledger, client: TestClient) -> None:
+    published.hold("2024-01-05")
+    page = client.get("/p/shops/rows?night=2024-01-05").text
+    assert 'href="/p/shops/2024-01-05">What happened to that night' in page
+    assert 'href="/p/shops/rows">Rows of the newest published night' in page
+    assert "repair the source, then overnight run shops --interval 2024-01-05" in page
+    assert page.count("7.2 % of stock is empty, limit 2 %.") == 1, "what the trust line says is not said again below it"
+
+
+def test_a_question_that_is_not_understood_leads_back_to_its_pipeline(published: Ledger, client: TestClient) -> None:
+    assert 'href="/p/shops">Back to shops' in client.get("/p/shops/rows?stock=many").text
+    assert "Back to shop<" not in client.get("/p/shop").text, "there is none to go back to"
+
+
+def test_the_api_s_page_begins_with_what_readers_ask_and_shows_code_as_code(client: TestClient) -> None:
+    page = client.get("/docs").text
+    assert page.index("/api/v1/p/{pipeline}/rows") < page.index("GET /healthz")
+    assert "<code>Overnight-Trust</code>" in page
+    assert "`" not in page
+    assert "/api/v1/p/flights/rows?sort=-probability&amp;columns=flight_id,probability&amp;limit=2" in page
