@@ -23,6 +23,7 @@ from store.engine import transaction
 from store.pipelines import register
 from tasks.night import StageCall, take_night
 from tasks.runners import perform_in_container, reach_database, runner_for
+from tests.tasks.test_artifacts import TRAIN, learn
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
@@ -84,7 +85,13 @@ def test_a_runner_holds_a_night_with_too_many_rejects(shop: tuple[Definition, Se
     assert report.rows_rejected == 60
 
 
-def test_both_runners_give_the_same_content(
+def model_hashes(engine: sa.Engine, pipeline: str) -> list[str]:
+    query = "SELECT sha256 FROM reading.model WHERE pipeline = :name ORDER BY version"
+    with transaction(engine) as connection:
+        return list(connection.scalars(sa.text(query), {"name": pipeline}))
+
+
+def test_both_runners_give_the_same_models_and_the_same_content(
     shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine
 ) -> None:
     boxed = in_containers(shops, owner)
@@ -95,6 +102,16 @@ def test_both_runners_give_the_same_content(
     inline = content_hashes(writer, "shops")
     assert len(inline) > len(DAYS), "some nights have predictions"
     assert content_hashes(writer, "boxed") == inline
+    models = model_hashes(writer, "shops")
+    assert models, "some night trained"
+    assert model_hashes(writer, "boxed") == models
+
+
+def test_the_same_rows_give_the_same_model_hash_here_and_in_a_container(image: str, docker_engine: Any) -> None:
+    estimator = "sklearn.linear_model.LogisticRegression"
+    command = ["-c", TRAIN, estimator, "1"]
+    said = docker_engine.containers.run(image, command, entrypoint="python3", remove=True, network_mode="none")
+    assert said.decode().strip() == learn(estimator, threads=2, hash_seed=3)
 
 
 def test_a_batch_and_its_stage_name_the_image_that_made_them(
