@@ -26,6 +26,8 @@ from tasks.ranges import measure_ranges, range_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_CLASSES = 50  # whose probabilities are read back
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -60,14 +62,15 @@ def observe(night: Night) -> StageReport:
 
 def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged | None:
     """Measures and records one batch; None when none of its answers is known, or none more than were judged before."""
-    frame = _read(night, connection, which)
+    version = load_version(connection, which.model)
+    prior = Prior.from_json(version.metrics["prior"])
+    classes = sorted(prior.shares)
+    frame = _read(night, connection, which, classes=classes)
     if len(frame) <= which.judged:
         return None
-    version = load_version(connection, which.model)
     if not same_question(version, night.pipeline):
         return None  # the answers of today's question say nothing about predictions of another one
-    prior = Prior.from_json(version.metrics["prior"])
-    figures = _measure(night, frame, classes=sorted(prior.shares))
+    figures = _measure(night, frame, classes=classes)
     dummies = measure_prior(_answers(night, frame), prior)
     both: dict[str, tuple[float, float | None]] = {m: (value, dummies[m]) for m, value in figures.items() if m in dummies}
     both |= {metric: (value, None) for metric, value in _measure_ranges(night, frame).items()}
@@ -79,7 +82,7 @@ def _judge(night: Night, connection: sa.Connection, which: Unjudged) -> Judged |
 
 
 _ANSWERED = """
-SELECT {answer} AS answer, p.prediction, p.probability{ends} FROM {predictions} p JOIN {landed} t ON {same_key}
+SELECT {answer} AS answer, p.prediction, p.probability{ends}{each} FROM {predictions} p JOIN {landed} t ON {same_key}
 WHERE {answer} IS NOT NULL AND NOT p.hindsight AND {same_row}
 """
 # Where a row's line is its name, another row may stand there in a later table.
@@ -87,12 +90,23 @@ _SAME_ROW = """EXISTS (SELECT FROM {landed} own WHERE own.batch_id = (SELECT inp
     AND ROW({own_key}) = ROW({key}) AND {own} = {held})"""
 
 
-def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataFrame":
+_EACH = ", CASE WHEN p.probabilities IS NOT NULL THEN coalesce((p.probabilities->>{name})::float8, 0) END"
+
+
+def _each(pipeline: Pipeline, classes: Sequence[str]) -> dict[str, sql.Composable]:
+    """The probability of each class by its place, where predictions keep them; nothing where there are too many to read."""
+    if not pipeline.keeps_probabilities or len(classes) > MOST_CLASSES:
+        return {}
+    return {f"class {place}": sql.SQL(_EACH).format(name=sql.Literal(name)) for place, name in enumerate(classes)}
+
+
+def _read(night: Night, connection: sa.Connection, which: Unjudged, *, classes: Sequence[str]) -> "pd.DataFrame":
     pipeline, inner = night.pipeline, inner_schema(night.pipeline.name)
-    keys = (sql.Identifier(name) for name in pipeline.key)
+    keys, each = (sql.Identifier(name) for name in pipeline.key), _each(pipeline, classes)
     query = sql.SQL(_ANSWERED).format(
         answer=answer_expression(pipeline),
         ends=sql.SQL("").join(sql.SQL(", p.{}").format(sql.Identifier(name)) for name in range_columns(pipeline)),
+        each=sql.SQL("").join(each.values()),
         predictions=sql.Identifier(inner, table_of(BatchKind.PREDICTION, which.batch)),
         landed=sql.Identifier(inner, table_of(BatchKind.INPUT, which.labels)),
         same_key=sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(key) for key in keys),
@@ -100,7 +114,9 @@ def _read(night: Night, connection: sa.Connection, which: Unjudged) -> "pd.DataF
     )
     kind = answer_kind(pipeline)
     ends = dict.fromkeys(range_columns(pipeline), "number")
-    return read_frame(connection, query, {ANSWER: kind, "prediction": kind, "probability": "number", **ends})
+    return read_frame(
+        connection, query, {ANSWER: kind, "prediction": kind, "probability": "number", **ends, **dict.fromkeys(each, "number")}
+    )
 
 
 def _same_row(pipeline: Pipeline, which: Unjudged) -> sql.Composable:
@@ -139,7 +155,10 @@ def _measure(night: Night, frame: "pd.DataFrame", *, classes: Sequence[str]) -> 
         second = frame["probability"].to_numpy(dtype="float64")
         second = np.where(said == classes[1], second, 1 - second)
         return measure_classes(answers, np.column_stack([1 - second, second]), classes)
-    return measure_said(answers, said)
+    each = [frame[name].to_numpy(dtype="float64") for name in _each(night.pipeline, classes)]
+    if not each or any(np.isnan(column).any() for column in each):  # of predictions that were made before they were kept
+        return measure_said(answers, said)
+    return {**measure_classes(answers, np.column_stack(each), classes), **measure_said(answers, said)}
 
 
 def _lacking(night: Night, frame: "pd.DataFrame", figures: Mapping[str, Any]) -> str:

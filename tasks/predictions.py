@@ -124,7 +124,7 @@ def predict_folded(models: Mapping[int, Any], places: "Array", frame: "pd.DataFr
 
 
 def spell(classes: Sequence[str], each: "Array") -> Any:
-    """`{"class": probability, …}` for each row as an Arrow column of JSON, six digits after the point."""
+    """`{"class": probability, …}` for each row as an Arrow column of JSON, of the digits that a float of 32 bits holds."""
     import numpy as np
     import pyarrow as pa
     from pyarrow import compute
@@ -132,7 +132,7 @@ def spell(classes: Sequence[str], each: "Array") -> Any:
     pieces: list[Any] = []
     for place, name in enumerate(classes):
         known = np.isfinite(each[:, place])
-        number = compute.cast(pa.array(np.round(each[:, place], 6)), pa.string())
+        number = compute.cast(pa.array(each[:, place].astype(np.float32)), pa.string())
         pieces.append(pa.scalar(("{" if not place else ", ") + json.dumps(name, ensure_ascii=False) + ": "))
         pieces.append(number if known.all() else compute.if_else(pa.array(known), number, "null"))
     return compute.binary_join_element_wise(*pieces, "}", "")

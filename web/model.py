@@ -8,7 +8,7 @@ from typing import Any
 from domain.promotion import tell_dummy, tell_realised
 from store.reads.models import champion, moves, nights_scored, quality, version
 from web.edge import Answered, NotFound, View
-from web.morning import figures_of, label_of, move_of, trust_of
+from web.morning import figures_of, label_of, metric_shown, move_of, trust_of
 from web.schemas import Figure, ModelAnswer
 from web.tried import Later, Search, read_later, read_search
 from web.words import flat
@@ -29,7 +29,7 @@ def model(view: View, number: int) -> Answered:
         figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
     journal = moves(view.connection, pipeline.name)
     mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]
-    clearly, worth = _worth(line["card"], line["metrics"], figures)
+    clearly, worth = _worth(line["card"], line["metrics"], figures, judged_by=metric_shown(pipeline, figures))
     body = ModelAnswer.model_validate(
         {**line, "pipeline": pipeline.name, "night": label_of(pipeline, line["trained_for"]),
          "worth": worth, "clearly_better": clearly,
@@ -37,18 +37,22 @@ def model(view: View, number: int) -> Answered:
          "nights_scored": scored.get("nights", 0), "rows_scored": scored.get("rows", 0), "moves": mine, "quality": figures,
          "trust": trust_of(view.one.trust)}
     )  # fmt: skip
-    return Answered(body, [(view.one.trust, pipeline)], page={"card": read_card(line["card"], line["metrics"])})
+    return Answered(body, [(view.one.trust, pipeline)], page={
+        "card": read_card(line["card"], line["metrics"]), "judged_by": metric_shown(pipeline, figures),
+    })  # fmt: skip
 
 
-def _worth(card: Mapping[str, Any], metrics: Mapping[str, Any], realised: Sequence[Figure]) -> tuple[bool, str]:
+def _worth(
+    card: Mapping[str, Any], metrics: Mapping[str, Any], realised: Sequence[Figure], *, judged_by: str
+) -> tuple[bool, str]:  # fmt: skip
     """Whether the version is clearly better than the dummy, and in which words, then and since."""
     metric = str((card.get("measured") or {}).get("metric", ""))
     own = metrics.get("held_out") or metrics.get("challenger") or {}
     dummy = metrics.get("held_out_dummy") or metrics.get("dummy") or {}
     span = (card.get("intervals") or {}).get(metric) or metrics.get("interval")
     then = tell_dummy(metric, own.get(metric), dummy=dummy.get(metric), interval=span) if own else (True, "")
-    judged = [(one.value, one.dummy) for one in realised if one.metric == metric]
-    since = tell_realised([(value, dummy) for value, dummy in judged if value is not None and dummy is not None], metric)
+    judged = [(one.value, one.dummy) for one in realised if one.metric == judged_by]
+    since = tell_realised([(value, dummy) for value, dummy in judged if value is not None and dummy is not None], judged_by)
     return then[0] and since[0], " ".join(words for _, words in (then, since) if words)
 
 

@@ -79,7 +79,17 @@ def _newest_figure(view: View, one: PipelineStanding) -> Figure | None:
     last = one.published.interval.start
     first = steps_back(one.pipeline, one.published.interval, steps=14).start
     figures = figures_of(one.pipeline, quality(view.connection, one.pipeline.name, first=first, last=last))
-    return next((f for f in reversed(figures) if f.metric == one.pipeline.model.metric), None)
+    shown = metric_shown(one.pipeline, figures)
+    return next((f for f in reversed(figures) if f.metric == shown), None)
+
+
+def metric_shown(pipeline: Pipeline, figures: Sequence[Figure]) -> str:
+    """The metric that decides, where answers have given it; else one that they have: of classes whose probabilities are not kept
+    the share that was right, of numbers the mean error."""
+    there, own = {one.metric for one in figures if one.value is not None}, pipeline.model.metric
+    if own in there or not there:
+        return own
+    return next((name for name in ("accuracy", "rmse", "mae") if name in there), min(there))
 
 
 def _estimate(view: View, one: PipelineStanding) -> Estimate | None:
@@ -181,8 +191,8 @@ def pipeline(view: View) -> Answered:
         figures = figures_of(one.pipeline, quality(view.connection, name, first=since, last=one.published.interval.start))
     body = PipelineAnswer(
         summary=summarise(view, one, usual=usual_rows(view.connection, [name]).get(name), made=made),
-        nights=mark_nights(nights, figures=figures, drift=drift, moves=champions, metric=one.pipeline.model.metric),
-        nights_not_shown=hidden, metric=one.pipeline.model.metric, quality=figures, drift=drift, champions=champions,
+        nights=mark_nights(nights, figures=figures, drift=drift, moves=champions, metric=metric_shown(one.pipeline, figures)),
+        nights_not_shown=hidden, metric=metric_shown(one.pipeline, figures), quality=figures, drift=drift, champions=champions,
         versions=[version_of(one.pipeline, line) for line in versions(view.connection, name)],
         trust=trust_of(one.trust),
     )  # fmt: skip

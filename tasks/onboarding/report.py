@@ -57,7 +57,7 @@ def _kind_in_words(proposal: Proposal) -> str:
     goal = proposal.goal
     if goal.kind == "yes or no":
         yes = goal.classes.get(goal.yes, 0)
-        return f"yes or no: {goal.rule}, true in {yes / max(1, goal.known):.0%}"
+        return f"yes or no: {goal.rule}, true in {_share(yes / max(1, goal.known))}"
     return f"one of {len(goal.classes)} classes" if goal.kind == "classes" else "a number"
 
 
@@ -104,3 +104,8 @@ def to_json(proposal: Proposal, folder: str) -> dict[str, Any]:
         "warnings": proposal.warnings, "features": proposal.features, "model": dict(proposal.model),
         "expectations": sum(len(group.lines) for group in proposal.suite), "next": next_commands(proposal),
     }  # fmt: skip
+
+
+def _share(part: float) -> str:
+    """Whole percents, and of a rare answer as many digits as tell it from none."""
+    return f"{part:.0%}" if 0.01 <= part <= 0.99 or part in (0, 1) else f"{part:.2%}"

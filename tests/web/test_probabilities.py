@@ -96,8 +96,32 @@ def test_asking_for_them_scores_again_and_trains_nothing(settings: Settings, wri
     assert (said["train"].state, said["score"].state) == (StageState.REUSED, StageState.DONE)
     lines = species.query("SELECT batch, bool_and(probabilities IS NULL) AS none FROM species.history GROUP BY 1 ORDER BY 1")
     assert [line.none for line in lines] == [True, False], "what was sealed stays as it was"
-    after = species.query("SELECT metric, value FROM reading.quality ORDER BY batch DESC LIMIT :n", n=len(before))
-    assert {line.metric: line.value for line in after} == before
+    after = figures(species)
+    assert {metric: after[metric] for metric in before} == before
+    assert set(after) == {*before, "log_loss", "roc_auc"}, "one probability alone cannot give these"
+
+
+def figures(species: Nightshift) -> dict[str, float]:
+    lines = species.query("SELECT metric, value FROM reading.quality WHERE batch = (SELECT max(batch) FROM reading.quality)")
+    return {line.metric: line.value for line in lines}
+
+
+def test_a_table_of_many_classes_turns_out_to_be_worth_what_its_card_claims(
+    settings: Settings, writer: sa.Engine, owner: sa.Engine
+) -> None:
+    """A class of one row is learned by four of five twins, and 0 to the one that is asked about it."""
+    species = Nightshift(settings, writer, owner, name="species", make_rows=lambda day: caught(day))
+    species.define(
+        SPECIES.replace("metric: accuracy", "metric: roc_auc, probabilities: all").replace('"x.csv"', '"x.csv", mode: snapshot')
+    )
+    species.take(NIGHT, rows=[*caught(NIGHT), *({**row, "ring": f"x{row['ring']}"} for row in caught("2024-01-02"))])
+    (model,) = species.query("SELECT metrics FROM reading.model")
+    assert figures(species) == pytest.approx({name: model.metrics["held_out"][name] for name in figures(species)}, abs=1e-4)
+    moment = datetime(2024, 1, 4, 6, tzinfo=UTC)
+    with TestClient(create_app(settings, now=lambda: moment, live=False)) as client:
+        page = client.get("/p/species/models/1").text
+    assert "No answers have arrived yet" not in page
+    assert "realised roc_auc" in page
 
 
 @pytest.mark.parametrize(
