@@ -36,7 +36,8 @@ def main() -> int:
     committed = read_results()
     _print(found)
     if arguments.guard:
-        warn(found, ratios_of(committed, arguments.size))
+        asked = {name for name, one in BY_NAME.items() if one.file in (arguments.only or FILES)}
+        warn(found, {name: figures for name, figures in ratios_of(committed, arguments.size).items() if name in asked})
         return 0
     write_results(merge(committed, found, size=arguments.size, machine=this_machine(), day=today()))
     write_pages()

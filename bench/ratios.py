@@ -226,6 +226,10 @@ RATIOS = (
         "Both are ours: a million rejects, each with values of its own.", (Target("at most", 1),),
     ),
     Ratio(
+        "slots_in_rejects", "slots", "s", "lower", "the same record as a plain class",
+        "Making rejects and laying each on the pile that COPY reads, as ingest does with a bad night.",
+    ),
+    Ratio(
         "slots_speed", "slots", "s", "lower", "the same record as a plain class",
         "Making a million and reading a field of each.", (Target("at most", 1),),
         "A frozen dataclass sets each field through object.__setattr__; a plain class sets its dictionary.",

@@ -1,7 +1,9 @@
 """A million rejects as Overnight holds them, against the same record as a plain class, in one run.
 
 `slots_memory` is bytes of ours / bytes of the other, `slots_speed` the seconds for making a million and reading a field of each:
-both are costs, lower is better. Every instance has values of its own, as rejects of a bad night do.
+both are costs, lower is better. `slots_in_rejects` is the path where they are used: made, and laid on the pile that COPY
+reads. Rejects are what grows with a night's rows; examples are twenty a rule, and events one a move. Every instance has values of
+its own, as rejects of a bad night do. Seconds are the processor's.
 `python -m bench.slots [small|full]` measures alone and prints JSON.
 """
 
@@ -11,10 +13,10 @@ import statistics
 import sys
 import tracemalloc
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 from typing import Any
 
-from tasks.ingest.rejects import Reject
+from tasks.ingest.rejects import Reject, RejectPile
 
 COUNT = {"small": 200_000, "full": 1_000_000}
 ROUNDS = 5
@@ -42,6 +44,7 @@ def slots_vs_plain(size: str = "small") -> dict[str, dict[str, Any]]:
         other.append(_seconds(PlainReject, count))
     slotted, plain = _bytes(Reject, count), _bytes(PlainReject, count)
     seconds, plain_seconds = statistics.median(ours), statistics.median(other)
+    piled = {kind: statistics.median(_piled(kind, count // 5) for _ in range(ROUNDS)) for kind in (Reject, PlainReject)}
     return {
         "slots_memory": {
             "ratio": round(slotted / plain, 3), "better": "lower", "rows": count,
@@ -53,7 +56,23 @@ def slots_vs_plain(size: str = "small") -> dict[str, dict[str, Any]]:
             "ours": round(seconds, 3), "other": round(plain_seconds, 3), "seconds": round(seconds, 3),
             "other_seconds": round(plain_seconds, 3), "rounds": ROUNDS,
         },
+        "slots_in_rejects": {
+            "ratio": round(piled[Reject] / piled[PlainReject], 3), "rows": count // 5, "ours": round(piled[Reject], 3),
+            "other": round(piled[PlainReject], 3), "seconds": round(piled[Reject], 3),
+            "other_seconds": round(piled[PlainReject], 3), "rounds": ROUNDS,
+        },
     }  # fmt: skip
+
+
+def _piled(kind: Callable[..., Any], count: int) -> float:
+    """Seconds for making rejects and laying each on the pile that COPY reads, as a bad night does."""
+    gc.collect()
+    pile, began = RejectPile(), process_time()
+    for reject in _make(kind, count):
+        pile.add(reject)
+    seconds = process_time() - began
+    pile.close()
+    return seconds
 
 
 def _make(kind: Callable[..., Any], count: int) -> list[Any]:
@@ -65,9 +84,9 @@ def _make(kind: Callable[..., Any], count: int) -> list[Any]:
 
 def _seconds(kind: Callable[..., Any], count: int) -> float:
     gc.collect()
-    began = perf_counter()
+    began = process_time()
     total = sum(reject.line for reject in _make(kind, count))
-    seconds = perf_counter() - began
+    seconds = process_time() - began
     assert total == sum(range(1000, 1000 + count))
     return seconds
 
