@@ -20,11 +20,13 @@ ERRORS = {
     429: ("too often, or too many at once; Retry-After says when", "One token may ask 6000 times a minute; ask again in 2 s."),
     503: ("the database does not answer, or not in time", "Postgres does not answer. Try: overnight doctor"),
 }  # fmt: skip
+_LINES = "flight_id,probability\n20130204-AA1,0.31\n"
+_FILES_TOO = ("/api/v1/p/{pipeline}/rows", "/api/v1/p/{pipeline}/{interval}")  # to who accepts that first
 _CONTENT: Mapping[str, Mapping[str, str]] = {  # what is no JSON, by path and media type, with an example
     "/metrics": {"text/plain": 'overnight_late{pipeline="flights"} 0\n'},
     "/events": {"text/event-stream": 'id: 8\nevent: published\ndata: {"pipeline": "flights"}\n\n'},
-    "/api/v1/p/{pipeline}/rows.{form}": dict.fromkeys(FILES.values(), "flight_id,probability\n20130204-AA1,0.31\n"),
-    "/api/v1/p/{pipeline}/{interval}.{form}": dict.fromkeys(FILES.values(), "flight_id,probability\n20130204-AA1,0.31\n"),
+    "/api/v1/p/{pipeline}/rows.{form}": dict.fromkeys(FILES.values(), _LINES),
+    "/api/v1/p/{pipeline}/{interval}.{form}": dict.fromkeys(FILES.values(), _LINES),
     "/api/v1/p/{pipeline}/models/{version}.{form}": {"text/markdown": "# flights, model version 5\n", "application/json": ""},
 }
 _FEW = {"/healthz": (429,), "/readyz": (), "/metrics": (401,), "/events": (401, 422, 429, 503)}
@@ -76,6 +78,8 @@ def _answers(path: str, answer: dict[str, Any], schemas: Schema) -> dict[str, An
             kind: card if kind == "application/json" else {"schema": {"type": "string"}, "example": text}
             for kind, text in _CONTENT[path].items()
         }
+    if path in _FILES_TOO:
+        answer["content"] |= {kind: {"schema": {"type": "string"}, "example": _LINES} for kind in FILES.values()}
     for kind, content in answer["content"].items():
         if kind == "application/json":
             content["example"] = example(content["schema"], schemas)
