@@ -39,6 +39,7 @@ from web.accesslog import WITHOUT_SECRETS, AccessLog, open_log
 from web.edge import Clock, Edge
 from web.entities import key_address
 from web.errors import install_errors, log
+from web.files import KeptFiles
 from web.keeping import KeptAnswers
 from web.limits import USUAL_RATE, Limiter
 from web.lookup import LookUps
@@ -84,6 +85,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     app.state.pulse, app.state.express = pulse, express
     app.state.keys = Keys(reader, pulse, edge.now, open_sessions(settings)) if closed else None
     app.state.hosts, app.state.export_seconds = named_hosts(settings), settings.web_export_seconds
+    app.state.files = KeptFiles(settings.home / "downloads", most_bytes=settings.web_keep_files << 20)
     edge.pages.globals["closed"] = closed
     for part in (login, health, metrics, events, documentation, feed, exports, portrait, scoreboard, api, pages):
         app.include_router(part.router)
