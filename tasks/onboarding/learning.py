@@ -40,6 +40,6 @@ def _params(goal: Goal) -> dict[str, Any]:
         params = {"max_iter": 200, "learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
     params["l2_regularization"] = 1.0
     if goal.kind == "classes" and len(goal.classes) > _SEVERAL:
-        rounds = max(25, min(100, _TREES_FOR_CLASSES // len(goal.classes)))
-        params |= {"max_iter": rounds, "learning_rate": 0.1, "max_leaf_nodes": 31}
+        rounds = max(10, min(100, _TREES_FOR_CLASSES // len(goal.classes)))
+        params |= {"max_iter": rounds, "learning_rate": 0.1 if rounds >= 25 else 0.2, "max_leaf_nodes": 31}
     return params
