@@ -67,7 +67,7 @@ def _stages() -> dict[str, dict[str, float]]:
                 taken[name].append(figures)
     return {
         name: {"cpu_ms": round(statistics.median(cpu for cpu, _ in each) * 1e3, 1), "statements": each[-1][1]}
-        for name, each in taken.items()
+        for name, each in ((str(stage), taken[str(stage)]) for stage in Stage)
     }  # fmt: skip
 
 
