@@ -21,7 +21,8 @@ from tasks.check import check
 from tasks.estimators import build_estimator
 from tasks.night import take_night
 from tasks.onboarding.write import write_pipeline
-from tests.adoption.scripts import SCRIPTS, notebook, script
+from tests.adoption.scripts import SCRIPTS
+from tests.adoption.written import notebook, script
 
 TODAY = date(2024, 6, 2)
 NIGHT = Interval(datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 6, 2, tzinfo=UTC))
