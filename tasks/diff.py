@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from domain.diff import Diff
 from domain.interval import Interval
 from domain.pipeline import Pipeline
-from domain.words import BatchKind, Task
+from domain.words import BatchKind, BatchState, Task
 from store.batches import Batch, load_batch, table_of
 from store.publications import published_batches
 
@@ -20,9 +20,9 @@ _NUMBERS = ("int", "float", "decimal")
 def diff_night(connection: sa.Connection, pipeline: Pipeline, predicted: Batch) -> Diff | None:
     """What differs between a prediction batch and the newest published one of an earlier night; None when it is the first."""
     earlier = published_batches(connection, pipeline.name, BatchKind.PREDICTION, end=predicted.interval.start)
-    if not earlier:
+    before = load_batch(connection, earlier[-1].batch) if earlier else None
+    if before is None or not _is_kept(connection, before):
         return None
-    before = load_batch(connection, earlier[-1].batch)
     shared = _compare_keys(connection, pipeline, predicted, before)
     ranges, counts_before, counts_after = _distribution(connection, pipeline, predicted, before)
     return Diff(
@@ -31,6 +31,12 @@ def diff_night(connection: sa.Connection, pipeline: Pipeline, predicted: Batch) 
         mean=_mean(connection, pipeline, predicted), mean_before=_mean(connection, pipeline, before),
         moves=_largest_moves(connection, pipeline, predicted, before), columns=_shapes(connection, pipeline, predicted, before),
     )  # fmt: skip
+
+
+def _is_kept(connection: sa.Connection, batch: Batch) -> bool:
+    """Whether its rows and those that it speaks of are there to be compared with, and not pruned."""
+    assert batch.input_batch is not None
+    return BatchState.DROPPED not in (batch.state, load_batch(connection, batch.input_batch).state)
 
 
 def _label(pipeline: Pipeline, interval: Interval) -> str:
