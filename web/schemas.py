@@ -26,7 +26,9 @@ class Trust(_Answer):
     published_at: datetime | None
     fresh: bool = Field(description="whether every night that was due is published")
     late_since: datetime | None = Field(description="the deadline that passed unmet")
-    verdict: str | None = Field(description="what validation said of the rows behind the numbers; held: none are shown, and reason says why")
+    verdict: str | None = Field(
+        description="what validation said of the rows behind the numbers; held: none are shown, and reason says why"
+    )
     reason: str = Field(description="one sentence: why it is so, and what readers see meanwhile")
     hindsight: Literal["none", "some", "all"] = Field(
         description="how many predictions were made by a model that saw past the night"
