@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from deployments.catalogue import Definition
+from deployments.catalogue import Definition, load_definition
 from domain.report import StageReport
 from domain.words import RunState, Stage
 from infra.settings import Settings
 from store.migrate import alembic_config, newest_revision
+from store.pipelines import register
 from tasks.night import take_night
 from tasks.perform import perform
 
@@ -86,6 +87,30 @@ def test_a_night_asks_postgres_as_often_whatever_its_rows_and_its_age(
         counter.stop()
     assert taken[4] == taken[5] == taken[6]
     assert {stage: count for stage, count in taken[6].items() if count > MOST[stage]} == {}
+
+
+def test_a_suite_that_names_its_night_is_tried_once_and_not_every_night(
+    shops: Definition, settings: Settings, owner: sa.Engine, write_day: Callable[..., Path]
+) -> None:
+    suite, counter = settings.deployments / "shops" / "expectations.yaml", Counter()
+    suite.write_text(suite.read_text() + IN_THE_NIGHT)
+    definition = load_definition(settings.deployments, "shops")
+    register(owner, definition.pipeline, expectations=list(definition.expectations))
+    counts = []
+    try:
+        for day in ("2024-01-01", "2024-01-02", "2024-01-03"):
+            write_day(day)
+            report = take_night(definition, definition.pipeline.calendar.named(day), settings, trigger="test", call=counter)
+            assert report.state is RunState.PUBLISHED, report.reason
+            counts.append(counter.of["validate"])
+    finally:
+        counter.stop()
+    assert counts[0] > counts[1] == counts[2]
+
+
+IN_THE_NIGHT = (
+    '- {expect: column_values_to_be_between, column: opened, min_value: "{interval.start}", max_value: "{interval.end}"}\n'
+)
 
 
 def test_a_row_takes_on_disk_little_more_than_what_it_holds(
