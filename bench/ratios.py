@@ -155,8 +155,8 @@ RATIOS = (
     ),
     Ratio(
         "night_vs_metaflow", "steps", "CPU s", "lower", "a five-step Metaflow run on this machine, steps that do nothing",
-        "Its steps are processes and its results files; nothing of it reads or writes a row. Ours is a whole night of some "
-        "900 rows as a Prefect flow run, warm.",
+        "Its steps are processes and its results files; nothing of it reads or writes a row. Ours is `overnight run` of a whole "
+        "night of some 900 flights. Both start a Python of their own, and of ours most is importing what judges and predicts.",
     ),
     Ratio(
         "dask_2_workers", "dask", "s", "higher", "one Dask worker, the same nights",
