@@ -99,7 +99,7 @@ def curve_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, title: s
             f"<title>{escape(name)}: {short(other)} at {short(one)}</title></circle>"
             for one, other in line
         ]
-        parts.append(f'<text x="{x(line[-1][0]) + 9:.1f}" y="{ends[name] + 4:.1f}">{escape(name)}</text>')
+        parts.append(f'<text style="fill:{colour}" x="{x(line[-1][0]) + 9:.1f}" y="{ends[name] + 4:.1f}">{escape(name)}</text>')
     return _whole(parts, title, height)
 
 
