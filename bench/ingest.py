@@ -156,7 +156,7 @@ def _psql_copy(settings: Settings) -> Figures:
 
 
 def _psql() -> str:
-    return str(next(folder / "psql" for folder in program_folders() if (folder / "psql").is_file()))
+    return str(next(folder / "psql" for folder in reversed(program_folders()) if (folder / "psql").is_file()))
 
 
 def _ingest(settings: Settings, source: str) -> Figures:

@@ -69,6 +69,6 @@ def _processor() -> str:
 
 def _postgres() -> str:
     """The embedded one, which all sides are measured on."""
-    server = next(folder / "postgres" for folder in program_folders() if (folder / "postgres").is_file())
+    server = next(folder / "postgres" for folder in reversed(program_folders()) if (folder / "postgres").is_file())
     said = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     return said.split()[-1] if said else ""
