@@ -73,7 +73,9 @@ _TABLES = {
 def pages() -> dict[Path, str]:
     """The text of each page that the code writes."""
     made = {"commands": _commands(), "pipeline-yaml": _keys(), "ledger": _ledger()}
-    return {HERE / "reference" / f"{name}.md": _NOTE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()} | figures()
+    return {
+        HERE / "reference" / f"{name}.md": _NOTE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()
+    } | figures()
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
