@@ -24,8 +24,7 @@ HEAD = """<!-- Recorded by docs/record.py from real runs: record them again inst
 # At a terminal
 
 What the commands print, recorded from real runs at 80 columns. Bars and spinners, which come and go, are not
-shown. How long things take depends on the machine; this one had much else to do, and [the README](../README.md) says what
-a quiet one needs.
+shown. How long things take depends on the machine; this one had two cores and little else to do.
 """
 # (heading, what it shows, what is typed)
 SESSIONS = (
