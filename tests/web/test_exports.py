@@ -84,7 +84,10 @@ def test_an_export_that_fails_midway_is_cut_off_and_never_silently_short(ledger:
     watch = psycopg2.connect(database)
     watch.autocommit = True
     with watch.cursor() as cursor:  # it waits for its reader, who has not read on
-        cursor.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'COPY (%'")
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE query LIKE 'COPY (%' AND state = 'active' AND datname = current_database()"
+        )
         assert cursor.fetchone() == (1,)
     watch.close()
     with pytest.raises(http.client.IncompleteRead):
