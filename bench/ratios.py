@@ -139,8 +139,8 @@ RATIOS = (
             Target("at most", 1.25),
             Target("at most", 1.0, "s added to a night of a backfill", _key("added_seconds_a_night_in_a_backfill")),
         ),
-        "What is left is Prefect's states: a handful of requests a night to its server, which shares the cores. They cost a quarter "
-        "of a second whatever a night takes, so the ratio grew when nights became a third cheaper.",
+        "What is left is Prefect's states: a handful of requests a night to its server, which shares the cores. They cost a "
+        "quarter of a second whatever a night takes, so the ratio grew when nights became a third cheaper.",
     ),
     Ratio(
         "night_365_vs_night_30", "orchestration", "CPU s", "lower", "the same pipeline's night 30",
