@@ -17,7 +17,7 @@ from bookkeeping import Ledger
 
 from deployments.catalogue import Definition
 from domain.errors import EnvironmentRefused, Refused, SourceError, StageFailed
-from infra.pg_tools import find_tool
+from infra.pg_tools import find_tool, pour
 from infra.postgres import Postmaster, embedded_url
 from infra.settings import Settings
 from store.engine import create_engine, transaction
@@ -117,6 +117,18 @@ def test_a_restore_that_fails_leaves_what_was_there_to_its_readers(
     with transaction(reader) as connection:
         assert connection.execute(SEEN).all() == before
     Ledger(shops, writer).publish("2024-01-06")  # and the nights go on
+
+
+def test_a_dump_that_ends_between_two_statements_is_not_taken_for_a_whole_one(settings: Settings, tmp_path: Path) -> None:
+    dies = tmp_path / "pg_restore"
+    dies.write_text("#!/bin/sh\necho 'CREATE TABLE public.half (x int);'\necho 'pg_restore: error: read failed' >&2\nexit 1\n")
+    dies.chmod(0o755)
+    url = settings.database_url or ""
+    with pytest.raises(StageFailed, match=r"pg_restore failed \(error: read failed\)"):
+        pour(tmp_path / "any", tools=(dies, find_tool("psql", server=15)), before="", after="", url=url)
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.half')")
+        assert cursor.fetchone() == (None,)
 
 
 def test_a_backup_that_is_damaged_missing_or_of_a_newer_version_is_refused_before_anything_is_touched(backup: Backup) -> None:
