@@ -17,8 +17,9 @@ from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport, StageReport
-from domain.words import RunState
+from domain.words import RunState, Stage
 from infra.settings import load_settings
+from store.runs import FROM_STAGE
 
 Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deployments/.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
@@ -48,17 +49,27 @@ def run(
     as_json: Json = False,
     direct: Direct = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train a new version, whether it is due or not.")] = False,
+    from_stage: Annotated[
+        Stage | None, typer.Option(help="Keep what earlier stages made as it is, and do this one and later ones anew.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do all anew though nothing changed: --from-stage ingest.")] = False,
     hindsight: Annotated[bool, typer.Option("--hindsight", help="The same as --model hindsight.")] = False,
     model: ModelOption = "as-due",
 ) -> None:
     """Take one night through the stages. Through Prefect when its server is up, otherwise in this process.
 
+    A night that was taken before goes on at the first stage whose output is missing or was made from something else.
+
     Example: overnight run flights --interval 2013-02-01
     """
+    if force and from_stage not in (None, Stage.INGEST):
+        raise UsageError("--force begins at ingest, so it takes no --from-stage", hint="overnight run --help")
+    first = Stage.INGEST if force else from_stage
+    asked = {**({"retrain": True} if retrain else {}), **({FROM_STAGE: str(first)} if first else {})}
     definition = prepared(name)
     night = choose_interval(definition, interval)
     taking = take_nights(
-        definition, [night], load_settings(), trigger="command", direct=direct, retrain=retrain,
+        definition, [night], load_settings(), trigger="command", direct=direct, asked=asked,
         model="hindsight" if hindsight else known_model(model),
     )  # fmt: skip
     with waiting(f"{name} {definition.pipeline.calendar.label(night)}"):

@@ -27,22 +27,22 @@ def take_nights(
     *,
     trigger: str,
     direct: bool = False,
-    retrain: bool = False,
+    asked: Mapping[str, Any] | None = None,
     model: ModelMode = "as-due",
     parallel: int = 1,
     tell: bool = False,
 ) -> Reports:
     """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
 
-    `retrain` trains whether it is due or not, an operator's exception that goes directly; `model` says which model scores,
-    `parallel` how many nights of a backfill may be under way at once, `tell` whether it wakes who listens for new nights.
+    `asked` are an operator's exceptions (`retrain`, `from_stage`), with which a night goes directly; `model` says which model
+    scores, `parallel` how many nights of a backfill may be under way at once, `tell` whether it wakes who listens for new nights.
     """
     from tasks.lanes import lanes_for
 
-    url = None if direct or retrain else find_server(settings)
+    url = None if direct or asked else find_server(settings)
     if url is not None:
         return (yield from _through_prefect(definition, nights, url, trigger=trigger, model=model, parallel=parallel, tell=tell))
-    holder = {name: True for name, asked in (("retrain", retrain), ("tell", tell)) if asked}
+    holder = {**(asked or {}), **({"tell": True} if tell else {})}
     if lanes_for(definition, parallel) > 1 and len(nights) > 1:
         return (yield from _side_by_side(definition, nights, settings, holder=holder, model=model, lanes=parallel))
     return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model))

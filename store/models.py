@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.interval import Interval
+from domain.words import Stage
 from store import schema
-from store.runs import Run
+from store.runs import FROM_STAGE, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,10 @@ def newest_champion(connection: sa.Connection, pipeline: str) -> ModelVersion | 
 
 
 def asked_to_train(connection: sa.Connection, run_id: int) -> bool:
-    """Whether whoever started the run said so (`retrain` in the run's holder, or a model as if trained for that night)."""
-    holder = connection.scalar(sa.select(schema.run.c.holder).where(schema.run.c.id == run_id))
-    return bool((holder or {}).get("retrain")) or (holder or {}).get("model") == "as-if"
+    """Whether whoever started the run said so: `retrain` in its holder, to begin at training, or a model as if trained for that
+    night."""
+    holder = connection.scalar(sa.select(schema.run.c.holder).where(schema.run.c.id == run_id)) or {}
+    return bool(holder.get("retrain")) or holder.get(FROM_STAGE) == Stage.TRAIN or holder.get("model") == "as-if"
 
 
 def model_asked_for(connection: sa.Connection, run_id: int) -> str:

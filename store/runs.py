@@ -21,11 +21,13 @@ _TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _UNLOCK = sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _DIED = "its process ended without a word; the next run took the night over"
 _STOPPED = "stopped by hand"
+FROM_STAGE = "from_stage"  # in a run's holder
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One line of the ledger. The three numbers point at what the stages have made or found so far."""
+    """One line of the ledger. The three numbers point at what the stages have made or found so far. `from_stage` is where whoever
+    started it told it to begin; None: at the first stage whose output is missing or was made from something else."""
 
     id: int
     pipeline: str
@@ -36,6 +38,18 @@ class Run:
     input_batch: int | None
     model: int | None
     prediction_batch: int | None
+    from_stage: Stage | None = None
+
+    def keeps(self, stage: Stage) -> bool:
+        """Whether what earlier runs made in this stage is taken as it is, whatever has changed since."""
+        return self.from_stage is not None and _ORDER.index(stage) < _ORDER.index(self.from_stage)
+
+    def repeats(self, stage: Stage) -> bool:
+        """Whether this stage is done anew, though its output may be there."""
+        return self.from_stage is not None and not self.keeps(stage)
+
+
+_ORDER = tuple(Stage)
 
 
 @contextmanager
@@ -136,6 +150,7 @@ def load_run(connection: sa.Connection, run_id: int) -> Run:
     return Run(
         line.id, line.pipeline, Interval(line.interval_start, line.interval_end), RunState(line.state), line.reason,
         line.hindsight, line.input_batch, line.model, line.prediction_batch,
+        Stage(line.holder[FROM_STAGE]) if FROM_STAGE in line.holder else None,
     )  # fmt: skip
 
 

@@ -12,9 +12,11 @@ from domain.errors import Refused, SourceError
 from domain.interval import Interval
 from domain.planning import Known, Mode, ModelMode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
 from infra.settings import Settings
+from store.batches import Recipe
 from store.engine import transaction
 from store.models import champion_for, newest_trained
 from store.nights import history_of, known_nights
+from tasks.changes import input_changes, own_code
 from tasks.context import code_of, writer_engine
 
 
@@ -60,9 +62,9 @@ def make_plan(
         "model": pipeline.model_fingerprint,
         "suite": definition.suite_hash,
         "hook": definition.code_hash,
-        "ingestion code": _own(code_of(definition, "ingest")),
-        "training code": _own(code_of(definition, *due.CODE)),
-        "scoring code": _own(code_of(definition, *score.CODE)),
+        "ingestion code": own_code(code_of(definition, "ingest")),
+        "training code": own_code(code_of(definition, *due.CODE)),
+        "scoring code": own_code(code_of(definition, *score.CODE)),
     }
     return Plan(
         pipeline.name, mode, label(first), label(last), {label(one.interval): one.why for one in planned}, made_with,
@@ -89,7 +91,7 @@ def check_plan(plan: Plan, definition: Definition, settings: Settings) -> list[I
 
 # What the published batches of each night were made from, and by which model.
 _MADE_FROM = sa.text("""
-SELECT b.interval_start, b.interval_end, b.source, b.contract_hash, b.code,
+SELECT b.interval_start, b.interval_end, b.run, b.source, b.contract_hash, b.code, b.image,
     (SELECT v.suite_hash FROM overnight.verdict v WHERE v.batch = b.id ORDER BY v.id DESC LIMIT 1) AS suite_hash,
     s.code AS scoring_code, s.columns AS said, s.model, coalesce(s.hindsight, false) AS hindsight
 FROM overnight.pointer p JOIN overnight.batch b ON b.id = p.batch
@@ -113,43 +115,30 @@ def _with_changes(
     if made is None:
         return night
     interval = Interval(made.interval_start, made.interval_end)
-    changes = {
-        "source": _hashes(made.source) != _source_now(definition, interval, settings),
-        "contract": made.contract_hash != definition.pipeline.contract_fingerprint,
-        "suite": made.suite_hash != definition.suite_hash,
-        "hook": made.code.rpartition("-")[2] != definition.code_hash,
-        "ingestion code": _own(made.code) != _own(code_of(definition, "ingest")),
-    }
+    recipe = Recipe(made.run, made.source.get("files", []), made.contract_hash, made.suite_hash, made.code, made.image)
+    changes = input_changes(definition, recipe, source=_source_now(definition, interval, settings))
     if model == "as-due":
-        changes |= _changes_of_model(connection, definition, made)
-    return replace(night, changed=tuple(name for name, changed in changes.items() if changed))
+        changes += _changes_of_model(connection, definition, made)
+    return replace(night, changed=tuple(changes))
 
 
-def _changes_of_model(connection: sa.Connection, definition: Definition, made: Any) -> dict[str, bool]:
+def _changes_of_model(connection: sa.Connection, definition: Definition, made: Any) -> list[str]:
     """`training` stands for the nights, the code and the libraries that the model of a night that trained learned with."""
     from tasks import due, score
 
     name, start = definition.pipeline.name, made.interval_start
     newest, champion = newest_trained(connection, name, night=start), champion_for(connection, name, night=start)
     trained_here = newest is not None and newest.trained_for == start
-    return {
+    changes = {
         "model": newest is not None and newest.params.get("definition") != due.definition_of(definition),
         "training": newest is not None
         and trained_here
         and newest.fingerprint != due.survey_nights(connection, definition, start)[1],
         "champion": not made.hindsight and champion is not None and champion.id != made.model,
         "what predictions hold": made.said is not None and set(made.said) != set(score.kept_columns(definition.pipeline)),
-        "scoring code": bool(made.scoring_code) and _own(made.scoring_code) != _own(code_of(definition, *score.CODE)),
+        "scoring code": bool(made.scoring_code) and own_code(made.scoring_code) != own_code(code_of(definition, *score.CODE)),
     }
-
-
-def _own(code: str) -> str:
-    """Overnight's part of a fingerprint of code; the pipeline's own Python is the rest."""
-    return code.rpartition("-")[0]
-
-
-def _hashes(source: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
-    return [file["sha256"] for file in source.get("files", [])]
+    return [name for name, changed in changes.items() if changed]
 
 
 def _source_now(definition: Definition, interval: Interval, settings: Settings) -> list[str]:

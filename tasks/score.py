@@ -18,6 +18,7 @@ from store.models import (
     champion_for,
     find_version,
     load_artifact,
+    load_version,
     model_asked_for,
     newest_challenger,
     newest_champion,
@@ -41,12 +42,13 @@ _KEPT = ("prediction", "probability", "model_version", "hindsight")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be scored with what. `name` is equal for equal work."""
+    """What is to be scored with what. `name` is equal for equal work; `why` says what is not as in the night's newest batch."""
 
     landed: Batch
     champion: ModelVersion
     existing: Batch | None
     name: str
+    why: str = ""
 
 
 def score(night: Night) -> StageReport:
@@ -82,6 +84,8 @@ def _find(night: Night, connection: sa.Connection) -> Task | str:
     run = load_run(connection, night.run.id)
     assert run.input_batch is not None
     landed = load_batch(connection, run.input_batch)
+    if run.keeps(Stage.SCORE):
+        return _keep(night, connection, landed)
     champion = _champion(night, connection)
     if isinstance(champion, str):
         return champion
@@ -96,7 +100,25 @@ def _find(night: Night, connection: sa.Connection) -> Task | str:
         and newest.fingerprint == name
         and newest.input_batch == landed.id
     )
-    return Task(landed, champion, newest if same else None, name)
+    if same and not run.repeats(Stage.SCORE):
+        return Task(landed, champion, newest, name)
+    return Task(landed, champion, None, name, _why_anew(newest, landed, champion, same=same) if newest is not None else "")
+
+
+def _keep(night: Night, connection: sa.Connection, landed: Batch) -> Task | str:
+    """The predictions that an earlier run made of these rows, whatever with, or the sentence that there are none."""
+    newest = newest_batch(connection, night.pipeline.name, BatchKind.PREDICTION, night.interval)
+    if newest is None or newest.model is None or newest.state is not BatchState.SEALED or newest.input_batch != landed.id:
+        return f"nobody has scored the rows of batch {landed.id}, and the run was to begin at {night.run.from_stage}"
+    return Task(landed, load_version(connection, newest.model), newest, newest.fingerprint)
+
+
+def _why_anew(newest: Batch, landed: Batch, champion: ModelVersion, *, same: bool) -> str:
+    if same:
+        return f"; asked for anew beside batch {newest.id}"
+    parts = {"of other rows": newest.input_batch != landed.id, "by another model": newest.model != champion.id}
+    other = " and ".join(part for part, changed in parts.items() if changed) or "by other code or on other terms"
+    return f"; batch {newest.id} was made {other}"
 
 
 def _champion(night: Night, connection: sa.Connection) -> ModelVersion | str:
@@ -186,7 +208,7 @@ def _reused(work: Task, batch: Batch) -> StageReport:
 
 
 def _report(night: Night, work: Task, batch: Batch, tally: Tally, *, threads: int) -> StageReport:
-    reason = f"version {work.champion.version} scored {tally.rows:,} rows"
+    reason = f"version {work.champion.version} scored {tally.rows:,} rows{work.why}"
     if night.run.hindsight and work.champion.may_score_from > night.interval.start:
         reason += " in hindsight: it has learned from this night or later ones"
     reason += _told(tally)

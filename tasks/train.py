@@ -31,6 +31,9 @@ from tasks.whole import ALL, learn_whole, learns_in_parts
 
 def train(night: Night) -> StageReport:
     """Trains when `decide_training` says so. A new version is saved, and promoted if it won, in one transaction."""
+    if night.run.keeps(Stage.TRAIN):
+        why = f"nothing is trained, for the run was to begin at {night.run.from_stage}"
+        return StageReport(Stage.TRAIN, StageState.SKIPPED, why)
     with transaction(night.engine) as connection:
         if model_asked_for(connection, night.run.id) == "as-was":
             why = "as-was: nothing is trained, for the champion of that night was asked for"

@@ -37,8 +37,7 @@ def validate(night: Night) -> StageReport:
         known = newest_verdict(connection, batch.id)
         if batch.state is BatchState.LOADED:
             take_batch(connection, batch.id, run=run.id)
-    same_suite = batch.state is BatchState.SEALED and known and known[2] == night.definition.suite_hash
-    if known and same_suite and _history_agrees(night, batch):
+    if known and _still_holds(night, batch, suite_hash=known[2]):
         return _reused(night, batch, outcome=known[0], reason=known[1])
     rules = read_suite(night.definition, night.interval)
     mostly = shares_of(rules, at_most=night.pipeline.rejects.at_most)
@@ -115,6 +114,13 @@ def _beside_earlier_nights(
     return add_history(connection, pipeline, night.interval, rules, results=results, figures=figures)
 
 
+def _still_holds(night: Night, batch: Batch, *, suite_hash: str) -> bool:
+    """Whether the newest verdict, by the suite of this hash, needs no other."""
+    if batch.state is not BatchState.SEALED or night.run.repeats(Stage.VALIDATE):
+        return False
+    return night.run.keeps(Stage.VALIDATE) or (suite_hash == night.definition.suite_hash and _history_agrees(night, batch))
+
+
 def _history_agrees(night: Night, batch: Batch) -> bool:
     """Whether the newest verdict would be the same beside the nights before it as they are published now."""
     if not any(str(line["expect"]).removeprefix("expect_") in EXPECTATIONS for line in night.definition.expectations):
@@ -181,7 +187,8 @@ def _reused(night: Night, batch: Batch, *, outcome: Outcome, reason: str) -> Sta
     detail = {"batch": batch.id, "outcome": str(outcome)}
     if outcome is Outcome.HELD:
         return StageReport(Stage.VALIDATE, StageState.HELD, reason, batch.rows, batch.rows, detail=detail)
-    said = f"batch {batch.id} was judged by this suite before: {outcome}"
+    suite = "" if night.run.keeps(Stage.VALIDATE) else "by this suite "
+    said = f"batch {batch.id} was judged {suite}before: {outcome}"
     return StageReport(
         Stage.VALIDATE, StageState.REUSED, said, batch.rows, batch.rows, fingerprint=night.definition.suite_hash, detail=detail
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.errors import Refused
 from domain.fingerprint import fingerprint
 from domain.report import StageReport
 from domain.verdict import RuleResult, percent
@@ -15,6 +16,7 @@ from store.batches import (
     abandon_batch,
     count_batch,
     load_batch,
+    load_recipe,
     newest_batch,
     open_batch,
     record_verdict,
@@ -24,6 +26,7 @@ from store.engine import transaction
 from store.pipelines import MORE
 from store.runs import point_run
 from store.sources import batch_before, count_changes
+from tasks.changes import input_changes
 from tasks.context import Night
 from tasks.expectations import preload
 from tasks.ingest.load import Loaded, load_files
@@ -45,6 +48,8 @@ def ingest(night: Night) -> StageReport:
 
     Raises SourceError when the source is missing, unreadable or not what the contract says; nothing remains of it then.
     """
+    if night.run.keeps(Stage.INGEST):
+        return _keep(night)
     began = monotonic()
     pipeline = night.pipeline
     zone, data = pipeline.interval.timezone, night.settings.data_folder
@@ -52,13 +57,43 @@ def ingest(night: Night) -> StageReport:
         found = _Found(taken, input_fingerprint(night, taken), monotonic() - began)
         with transaction(night.engine) as connection:
             newest = newest_batch(connection, pipeline.name, BatchKind.INPUT, night.interval)
-            if newest is not None and newest.fingerprint == found.fingerprint:
+            same = newest is not None and newest.fingerprint == found.fingerprint
+            if newest is not None and same and not night.run.repeats(Stage.INGEST):
                 point_run(connection, night.run.id, input_batch=newest.id)
                 return _reused(newest, found)
+            why = _why_anew(night, connection, found, newest) if newest is not None else ""
             if newest is not None and newest.state is BatchState.LOADED:
                 abandon_batch(connection, newest.id)
             preload()
-            return _load(night, connection, found)
+            return _load(night, connection, found, why=why)
+
+
+def _keep(night: Night) -> StageReport:
+    """The rows that an earlier run took in. Raises Refused when there are none."""
+    first = night.run.from_stage
+    with transaction(night.engine) as connection:
+        newest = newest_batch(connection, night.pipeline.name, BatchKind.INPUT, night.interval)
+        if newest is None:
+            again = f"overnight run {night.pipeline.name} --interval {night.pipeline.calendar.label(night.interval)}"
+            raise Refused(f"no rows of this night are kept, so it cannot begin at {first}", hint=again)
+        point_run(connection, night.run.id, input_batch=newest.id)
+    reason = f"the run was to begin at {first}, so the rows of batch {newest.id} were kept, whatever the source holds now"
+    return StageReport(
+        Stage.INGEST, StageState.REUSED, reason, newest.rows + newest.rejected, newest.rows, newest.rejected,
+        newest.fingerprint, {"batch": newest.id},
+    )  # fmt: skip
+
+
+def _why_anew(night: Night, connection: sa.Connection, found: _Found, newest: Batch) -> str:
+    """Why the rows of the night's newest batch do not do."""
+    if newest.state is BatchState.LOADED:
+        return f"batch {newest.id} was left half done, and is taken in anew"
+    if newest.fingerprint == found.fingerprint:
+        return f"taken in anew beside batch {newest.id}, for that was asked for"
+    made = load_recipe(connection, newest.id)
+    source = [file.sha256 for file in found.taken.files]
+    changed = input_changes(night.definition, made, source=source) or ["suite"]  # of one that no suite has judged
+    return f"taken in anew, for {' and '.join(f'the {part}' for part in changed)} changed since batch {newest.id}"
 
 
 def input_fingerprint(night: Night, taken: Taken) -> str:
@@ -77,7 +112,7 @@ def _reused(batch: Batch, found: _Found) -> StageReport:
     )  # fmt: skip
 
 
-def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport:
+def _load(night: Night, connection: sa.Connection, found: _Found, *, why: str) -> StageReport:
     pipeline = night.pipeline
     more = [MORE] if pipeline.new_columns == "add" else []
     batch = open_batch(
@@ -101,7 +136,7 @@ def _load(night: Night, connection: sa.Connection, found: _Found) -> StageReport
         )  # fmt: skip
         seal_batch(connection, batch.id, run=night.run.id)
     point_run(connection, night.run.id, input_batch=batch.id)
-    return _report(load_batch(connection, batch.id), found, loaded, held, changes)
+    return _report(load_batch(connection, batch.id), found, loaded, held, changes, why=why)
 
 
 def _changes(night: Night, connection: sa.Connection, batch: Batch) -> dict[str, int] | None:
@@ -123,8 +158,10 @@ def _hold_reason(night: Night, loaded: Loaded) -> str | None:
     return over_budget(rejected=loaded.rejected, read=loaded.read, at_most=night.pipeline.rejects.at_most, worst=worst)
 
 
-def _report(batch: Batch, found: _Found, loaded: Loaded, held: str | None, changes: dict[str, int] | None) -> StageReport:
-    notes = [*found.taken.notes, *loaded.notes]
+def _report(
+    batch: Batch, found: _Found, loaded: Loaded, held: str | None, changes: dict[str, int] | None, *, why: str
+) -> StageReport:
+    notes = [*([why] if why else []), *found.taken.notes, *loaded.notes]
     if changes:
         notes.append("{added:,} rows new, {gone:,} gone, {changed:,} changed since batch {since}".format(**changes))
     detail: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
-from domain.errors import EXIT_DONE, EXIT_HELD, EXIT_SOURCE
+from domain.errors import EXIT_DONE, EXIT_HELD, EXIT_REFUSED, EXIT_SOURCE
 from domain.report import NightReport
 from domain.words import RunState
 from infra.settings import Settings
@@ -17,16 +17,16 @@ from tasks.night import take_night
 from tests.conftest import SHOPS
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
-Take = Callable[[str], NightReport]
+Take = Callable[..., NightReport]
 
 
 @pytest.fixture
 def take(settings: Settings, shops: Definition, write_day: Callable[..., Path]) -> Iterator[Take]:
     """Takes a night of shops, after three of them have been taken."""
 
-    def one(day: str) -> NightReport:
+    def one(day: str, **asked: str) -> NightReport:
         definition = load_definition(settings.deployments, "shops")
-        return take_night(definition, definition.pipeline.calendar.named(day), settings, trigger="test")
+        return take_night(definition, definition.pipeline.calendar.named(day), settings, trigger="test", holder=asked)
 
     for day in DAYS:
         write_day(day)
@@ -114,3 +114,59 @@ def test_a_held_night_leaves_the_last_good_batch(take: Take, reader: sa.Engine, 
     assert report.rows_read == report.rows_landed + report.rows_rejected == 60
     assert _published(reader) == before
     assert take("2024-01-03").state is RunState.HELD, "held again, with the same reason, and not an error"
+
+
+def _said(report: NightReport) -> dict[str, tuple[str, str]]:
+    return {str(one.stage): (str(one.state), one.reason) for one in report.stages}
+
+
+def test_a_rerun_says_what_changed(take: Take, settings: Settings, write_day: Callable[..., Path]) -> None:
+    write_day("2024-01-03", rows=30)
+    said = _said(take("2024-01-03"))
+    assert said["ingest"] == ("done", "taken in anew, for the source changed since batch 3")
+    assert said["score"][1].endswith("; batch 4 was made of other rows")
+    suite = settings.deployments / "shops" / "expectations.yaml"
+    suite.write_text("- {expect: column_values_to_not_be_null, column: region}\n")
+    assert "suite changed" in _said(take("2024-01-03"))["ingest"][1]
+
+
+def test_a_rerun_that_is_forced_makes_the_same_again_under_new_numbers(take: Take, owner: sa.Engine, reader: sa.Engine) -> None:
+    before, hashes = _published(reader), _hashes(owner)
+    forced = take("2024-01-03", from_stage="ingest")
+    assert forced.state is RunState.PUBLISHED
+    assert {stage: state for stage, (state, _) in _said(forced).items()} == {
+        "ingest": "done", "validate": "done", "train": "reused", "score": "done", "publish": "done", "observe": "done",
+    }  # fmt: skip
+    assert [line[1:] for line in _published(reader)] == [line[1:] for line in before]
+    assert _published(reader)[-1][0] != before[-1][0]
+    assert _hashes(owner) == hashes, "the same rows have the same content"
+
+
+def test_a_rerun_that_begins_at_scoring_asks_neither_source_nor_training(
+    take: Take, settings: Settings, owner: sa.Engine, reader: sa.Engine
+) -> None:
+    (settings.data_folder / "shops" / "2024-01-03.csv").unlink()
+    report = take("2024-01-03", from_stage="score")
+    said, batch = _said(report), report.batch
+    assert [said[stage][0] for stage in ("ingest", "validate", "train", "score", "publish")] == [
+        "reused", "reused", "skipped", "done", "done"
+    ]  # fmt: skip
+    assert "whatever the source holds now" in said["ingest"][1]
+    assert "asked for anew beside batch" in said["score"][1]
+    published = take("2024-01-03", from_stage="publish")
+    assert (published.state, published.batch, _batches(owner)) == (RunState.SKIPPED, batch, int(batch or 0))
+
+
+def test_a_night_that_was_never_taken_cannot_begin_in_its_middle(take: Take, write_day: Callable[..., Path]) -> None:
+    write_day("2024-01-04")
+    report = take("2024-01-04", from_stage="score")
+    assert (report.state, report.exit_code) == (RunState.FAILED, EXIT_REFUSED)
+    assert "no rows of this night are kept, so it cannot begin at score" in report.reason
+    assert "overnight run shops --interval 2024-01-04" in report.reason
+
+
+def _hashes(owner: sa.Engine) -> set[tuple[object, ...]]:
+    with transaction(owner) as connection:
+        return {
+            tuple(one) for one in connection.execute(sa.text("SELECT interval_start, kind, content_hash FROM overnight.batch"))
+        }
