@@ -14,12 +14,14 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from infra.postgres import Postmaster, embedded_url, start_server, stop_server
-from infra.settings import SILENCE, Settings
+from infra.settings import SILENCE, THREADS_SLEEP, Settings
 from store.engine import create_engine, parse_url
 from store.migrate import migrate
 from store.pipelines import register
 
-os.environ.update(SILENCE)
+os.environ.update(SILENCE | THREADS_SLEEP)
+# Tests run side by side, one to a core: a second thread of OpenMP only takes the core of a neighbour, and both wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")
 
@@ -33,6 +35,10 @@ def server() -> Iterator[Postmaster]:
     home = Path(tempfile.mkdtemp(prefix="overnight-tests-"))
     folder = home / "postgres"
     server = start_server(folder)
+    # Processes are killed here, machines are not: what the kernel holds is safe, and nothing has to wait for a disk.
+    for setting in ("fsync", "full_page_writes"):
+        _execute(server, f"ALTER SYSTEM SET {setting} = off")
+    _execute(server, "SELECT pg_reload_conf()")
     _execute(server, "CREATE DATABASE template_overnight")
     migrate(embedded_url(server, database="template_overnight"))
     yield server
