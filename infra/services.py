@@ -111,6 +111,8 @@ class Services:
             watch()
         except OvernightError as error:
             self.say(str(error))
+        except Exception as error:  # whoever watches must not end what it watches over
+            self.say(f"the watch met an unexpected {type(error).__name__}, and looks again: {error}")
 
     def _restart(self, child: Child) -> None:
         recent = [start for start in child.starts if monotonic() - start < RESTARTS_WITHIN]

@@ -129,6 +129,20 @@ def champion_for(connection: sa.Connection, pipeline: str, *, night: datetime) -
     )
 
 
+def promoted_for(connection: sa.Connection, pipeline: str, night: datetime) -> int | None:
+    """The version that became champion from this very night on."""
+    moves = (
+        sa.select(schema.model.c.version)
+        .join(schema.alias_move, schema.alias_move.c.model == schema.model.c.id)
+        .where(
+            schema.alias_move.c.pipeline == pipeline,
+            schema.alias_move.c.alias == "champion",
+            schema.alias_move.c.effective_from == night,
+        )
+    )
+    return connection.scalar(moves.order_by(schema.alias_move.c.id.desc()).limit(1))
+
+
 def challenger_to(connection: sa.Connection, champion: ModelVersion, *, night: datetime) -> ModelVersion | None:
     """The newest version made after the champion and for a night no later than this one, None when the champion is newest."""
     return _first(

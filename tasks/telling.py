@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition, pipeline_names
+from domain.errors import DefinitionError
 from domain.interval import Interval
+from domain.pipeline import Pipeline
 from domain.planning import LATE_ROWS
 from domain.report import NightReport
 from domain.trust import deadline_of, judge_freshness
@@ -16,7 +18,9 @@ from domain.words import BatchKind, RunState
 from infra.notify import send
 from infra.settings import Settings
 from store import schema
+from store.batches import load_batch
 from store.engine import transaction
+from store.models import promoted_for
 from store.nights import history_of, known_nights
 from store.publications import published_batches
 from tasks.context import writer_engine
@@ -48,10 +52,10 @@ def tell_due(settings: Settings, *, now: datetime) -> list[str]:
     with transaction(writer_engine(settings)) as connection:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('overnight told'))"))
         for name in pipeline_names(settings.deployments):
-            definition = load_definition(settings.deployments, name)
-            due = _due(connection, definition, now=now)
-            if due is not None:
-                lines.append(_describe(connection, definition, due, now=now))
+            pipeline, fault = _pipeline(connection, settings, name)
+            due = _due(connection, pipeline, now=now) if pipeline is not None else None
+            if pipeline is not None and due is not None:
+                lines.append(_describe(connection, pipeline, due, fault=fault, now=now))
     late = sum(": late" in line for line in lines)
     if lines:
         title = f"Overnight: {late} of {len(lines)} late" if late else f"Overnight: {len(lines)} ready"
@@ -59,9 +63,17 @@ def tell_due(settings: Settings, *, now: datetime) -> list[str]:
     return lines
 
 
-def _due(connection: sa.Connection, definition: Definition, *, now: datetime) -> Interval | None:
+def _pipeline(connection: sa.Connection, settings: Settings, name: str) -> tuple[Pipeline | None, str]:
+    """As its folder has it; while that cannot be read, which is news itself, as the ledger last had it, with what is wrong."""
+    try:
+        return load_definition(settings.deployments, name).pipeline, ""
+    except DefinitionError as error:
+        known = connection.scalar(sa.select(schema.pipeline.c.definition).where(schema.pipeline.c.name == name))
+        return Pipeline.model_validate(known) if known else None, error.what
+
+
+def _due(connection: sa.Connection, pipeline: Pipeline, *, now: datetime) -> Interval | None:
     """The interval whose deadline passed lately and that nobody was told of."""
-    pipeline = definition.pipeline
     due = judge_freshness(calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=None, now=now).due
     if pipeline.schedule is None or due is None:
         return None
@@ -73,22 +85,33 @@ def _due(connection: sa.Connection, definition: Definition, *, now: datetime) ->
     return None if connection.execute(told).first() else due
 
 
-def _describe(connection: sa.Connection, definition: Definition, due: Interval, *, now: datetime) -> str:
+def _describe(connection: sa.Connection, pipeline: Pipeline, due: Interval, *, fault: str, now: datetime) -> str:
     """The pipeline's line, which is written down as told."""
-    pipeline = definition.pipeline
-    name, label = pipeline.name, pipeline.calendar.label(due)
-    night = known_nights(connection, name, start=due.start, end=due.end).get(due.start)
-    published = published_batches(connection, name, BatchKind.INPUT, start=due.start, end=due.end)
-    if published:
-        usual = history_of(connection, name)[0]
-        against = f", {usual:,.0f} are usual" if usual else ""
-        tries = f" at attempt {night.runs}" if night and night.runs > 1 else ""
-        line = f"{name} {label}: published{tries}, {published[0].rows:,} rows{against}"
-    else:
-        line = f"{name} {label}: late, {f'{night.state}: {night.reason}' if night else 'no run has started'}"
+    name = pipeline.name
+    line = f"{name} {pipeline.calendar.label(due)}: {_tell_night(connection, name, due)}"
+    if fault:
+        line += f"; its definition cannot be read: {fault}"
     connection.execute(
         sa.insert(schema.action).values(
             who="overnight", what=TOLD, pipeline=name, interval_start=due.start, detail={"line": line}, at=now
         )
     )
     return line
+
+
+def _tell_night(connection: sa.Connection, name: str, due: Interval) -> str:
+    """`published at attempt 2, 898 rows, 900 are usual, 2 set aside; version 3 is champion from this night on`, or why late."""
+    night = known_nights(connection, name, start=due.start, end=due.end).get(due.start)
+    published = published_batches(connection, name, BatchKind.INPUT, start=due.start, end=due.end)
+    if not published:
+        return f"late, {f'{night.state}: {night.reason}' if night else 'no run has started'}"
+    landed = load_batch(connection, published[0].batch)
+    usual = history_of(connection, name)[0]
+    parts = [
+        f"published at attempt {night.runs}" if night and night.runs > 1 else "published",
+        f"{landed.rows:,} rows",
+        f"{usual:,.0f} are usual" if usual else "",
+        f"{landed.rejected:,} set aside" if landed.rejected else "",
+    ]
+    version = promoted_for(connection, name, due.start)
+    return ", ".join(filter(None, parts)) + (f"; version {version} is champion from this night on" if version else "")

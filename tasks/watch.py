@@ -1,7 +1,9 @@
 """What goes on beside the nights, every quarter of a minute: recovery of what died, and news for people and webhooks."""
 
 from datetime import datetime
+from functools import partial
 
+from domain.errors import OvernightError
 from infra.settings import Settings
 from tasks.recovery import recover
 from tasks.telling import tell_due
@@ -9,5 +11,11 @@ from tasks.webhook import tell_webhooks
 
 
 def watch(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
-    """Returns a sentence for each thing that was done; raises what `recover` raises. Safe to repeat."""
-    return recover(settings, api_url, now=now) + tell_due(settings, now=now) + tell_webhooks(settings, now=now)
+    """Returns a sentence for each thing that was done or could not be; lateness is told while Prefect is away. Safe to repeat."""
+    said: list[str] = []
+    for look in (partial(recover, settings, api_url, now=now), partial(tell_due, settings, now=now)):
+        try:
+            said += look()
+        except OvernightError as error:
+            said.append(str(error))
+    return said + tell_webhooks(settings, now=now)

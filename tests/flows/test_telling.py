@@ -9,14 +9,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.report import NightReport
 from domain.words import RunState
 from infra.notify import send
 from infra.settings import Settings
+from store.pipelines import register
 from tasks.night import take_night
 from tasks.telling import tell_at_once, tell_due
+from tasks.watch import watch
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -80,6 +83,36 @@ def test_a_night_that_never_started_is_told_as_late_with_no_scheduler_alive(
     lines = tell_due(here, now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
     assert lines == ["shops 2024-01-05: late, no run has started"]
     assert inbox[0]["title"] == "Overnight: 1 of 1 late"
+
+
+def test_a_definition_that_broke_is_told_and_silences_nobody(
+    settings: Settings, owner: sa.Engine, scheduled: Definition, inbox: Inbox
+) -> None:
+    register(owner, scheduled.pipeline, expectations=list(scheduled.expectations))
+    here = told(settings, inbox)
+    file = settings.deployments / "shops" / "pipeline.yaml"
+    file.write_text(file.read_text().replace("columns:", "colums:"))
+    prefect_is_away, line = watch(here, "http://127.0.0.1:1/api", now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
+    assert "Prefect" in prefect_is_away
+    assert line.startswith("shops 2024-01-05: late, no run has started; its definition cannot be read: ")
+    assert "colums" in line
+    assert inbox[0]["message"] == line
+
+
+def test_the_morning_says_how_often_a_night_was_tried_what_was_set_aside_and_who_became_champion(
+    settings: Settings, scheduled: Definition, write_day: Callable[..., Path], inbox: Inbox
+) -> None:
+    calendar = scheduled.pipeline.calendar
+    write_day("2024-01-01")
+    write_day("2024-01-02")
+    assert take_night(scheduled, calendar.named("2024-01-03"), settings, trigger="schedule").state is RunState.FAILED
+    write_day("2024-01-03", change=lambda lines: [*lines, "s999,no time,north,1,1,1"])
+    for day in ("2024-01-01", "2024-01-02", "2024-01-03"):
+        assert take_night(scheduled, calendar.named(day), settings, trigger="schedule").state is RunState.PUBLISHED
+    (line,) = tell_due(told(settings, inbox), now=datetime(2024, 1, 4, 7, 0, tzinfo=BERLIN))
+    assert line == (
+        "shops 2024-01-03: published at attempt 2, 60 rows, 60 are usual, 1 set aside; version 1 is champion from this night on"
+    )
 
 
 def test_a_deadline_of_yesterday_is_no_news(settings: Settings, scheduled: Definition, inbox: Inbox) -> None:
