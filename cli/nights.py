@@ -34,6 +34,7 @@ ModelOption = Annotated[
         "cut-off; hindsight: today's champion, whatever it has seen; marks every row.",
     ),
 ]
+LOOKED_BACK = 4 * 3600.0  # seconds of which the time left is told: nights that train are few, and one may take long
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -233,7 +234,7 @@ def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr with the time that is left; nothing at all where nobody looks."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err, transient=True,
-        disable=not err.is_terminal,
+        disable=not err.is_terminal, speed_estimate_period=LOOKED_BACK,
     )  # fmt: skip
     with bar:
         task = bar.add_task(title, total=total)

@@ -47,9 +47,14 @@ def _ask_to_end(holder: Mapping[str, Any], url: str | None, asked: set[int]) -> 
     if not is_holder_alive(holder):
         return "was left by a process that is gone; the next run closes it"
     process = int(holder.get("leader") or holder["pid"])
-    if process not in asked:
-        asked.add(process)
-        os.kill(process, signal.SIGTERM)
+    try:
+        if process not in asked:
+            os.kill(process, signal.SIGTERM)
+            asked.add(process)
+    except ProcessLookupError:
+        return "has just ended by itself"
+    except PermissionError:
+        return f"belongs to {holder.get('user')} (process {process}), who alone may stop it"
     return f"is stopped (process {process})"
 
 

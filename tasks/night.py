@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
@@ -31,9 +32,10 @@ StageCall = Callable[[Stage, int, Settings], StageReport]
 
 
 def whoami() -> dict[str, Any]:
-    """Who holds a run: enough to find the process, and the release that made its batches."""
-    release = importlib.metadata.version("overnight")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "user": getpass.getuser(), "overnight": release}
+    """Who holds a run: enough to find the process, and to tell it from a later one of its number, and the release that made its
+    batches."""
+    release, born = importlib.metadata.version("overnight"), psutil.Process().create_time()
+    return {"host": socket.gethostname(), "pid": os.getpid(), "born": born, "user": getpass.getuser(), "overnight": release}
 
 
 def take_night(

@@ -1,5 +1,6 @@
 """What a person and a script see of the commands: tables, JSON, sentences, exit codes."""
 
+import io
 import json
 import re
 import subprocess
@@ -8,9 +9,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.nights import progress
 from infra.postgres import stop_server
 from tests.cli.conftest import DAYS, Home
 
@@ -113,3 +117,15 @@ def test_help_names_every_command_with_an_example() -> None:
     for command in ("demo", "up", "run", "trigger", "backfill", "status", "runs", "batches", "models", "doctor", "web"):
         assert command in overview
         assert "Example: overnight" in CliRunner().invoke(app, [command, "--help"]).output.replace("\n", " ")
+
+
+def test_the_bar_of_a_backfill_tells_the_time_left_however_slow_its_nights_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, screen = [0.0], io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, get_time=lambda: clock[0])
+    monkeypatch.setattr("cli.nights.err", console)
+    with progress("shops", 10) as advance:
+        for night in ("2024-01-01", "2024-01-02", "2024-01-03"):
+            clock[0] += 90.0
+            advance(night)
+    assert "3/10" in screen.getvalue()
+    assert "0:10:30" in screen.getvalue(), "seven nights of a minute and a half"

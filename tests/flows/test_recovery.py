@@ -18,6 +18,7 @@ from deployments.prefect_yaml import render_prefect_yaml
 from infra.prefect_api import FlowRun, PrefectApi
 from infra.services import PREFECT, WORKER, run_services
 from infra.settings import Settings
+from tasks.night import whoami
 from tasks.recovery import is_dead, is_holder_alive, recover
 
 Write = Callable[..., Path]
@@ -63,6 +64,8 @@ def test_a_holder_is_told_from_another_process_with_its_number() -> None:
     assert is_holder_alive(holder)
     assert not is_holder_alive({**holder, "born": me.create_time() - 100})
     assert not is_holder_alive({**holder, "host": "elsewhere"})
+    assert is_holder_alive(whoami())
+    assert not is_holder_alive({**whoami(), "born": holder["born"] - 100}), "after a reboot the number is somebody else's"
 
 
 _CLAIM_AND_SLEEP = """
