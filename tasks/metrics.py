@@ -1,10 +1,13 @@
 """What predictions were worth against answers: one set of formulas for held-out nights and for realised quality.
 
-The formulas are scikit-learn's (sklearn.metrics, user guide 3.4); what a set of rows cannot give is left out.
+They are scikit-learn's (sklearn.metrics, user guide 3.4), as sums over tallies: rows may come in blocks, and none is kept. What a
+set of rows cannot give is left out.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum, inf, isfinite, log, sqrt
 from typing import TYPE_CHECKING, Any
 
 from domain.words import Task
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 CLASSIFICATION = ("roc_auc", "log_loss", "accuracy", "f1", "brier")
 REGRESSION = ("rmse", "mae", "r2")
+_LEAST = 1e-15  # what log loss takes a probability of nothing for
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,71 +40,176 @@ class Prior:
 
 def prior_of(answers: "Array", task: Task) -> Prior:
     """scikit-learn's DummyClassifier(strategy='prior') and DummyRegressor(strategy='mean'), as figures."""
-    import numpy as np
-
     if task is Task.REGRESSION:
         return Prior(task, {}, float(answers.mean()))
-    values, counts = np.unique(answers, return_counts=True)
-    return Prior(task, {str(value): int(count) / len(answers) for value, count in zip(values, counts, strict=True)})
+    return Prior(task, {name: count / len(answers) for name, count in sorted(count_answers(answers).items())})
 
 
-def measure_yes_no(answers: "Array", probability: "Array", predicted: "Array | None" = None) -> dict[str, float]:
-    """`answers` are booleans and `probability` is that of true. `roc_auc` is left out when there is one class only."""
+def count_answers(answers: "Array") -> dict[str, int]:
+    """How many rows have each answer, as text."""
     import numpy as np
-    from sklearn import metrics
 
-    said = probability > 0.5 if predicted is None else predicted
-    clipped = np.clip(probability, 1e-15, 1 - 1e-15)
-    figures = {
-        "log_loss": float(metrics.log_loss(answers, clipped, labels=[False, True])),
-        "accuracy": float((said == answers).mean()),
-        "f1": float(metrics.f1_score(answers, said, zero_division=0.0)),
-        "brier": float(np.square(probability - answers).mean()),
-    }
-    if 0 < answers.sum() < len(answers):
-        figures["roc_auc"] = float(metrics.roc_auc_score(answers, probability))
-    return figures
+    values, counts = np.unique(answers, return_counts=True)
+    return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+@dataclass(slots=True)
+class Chances:
+    """Rows by the probability that was said of one answer: `yes` counts those of which it came true, `no` the others, `unknown`
+    those of either kind whose probability is no number."""
+
+    yes: int = 0
+    no: int = 0
+    unknown: int = 0
+    log_yes: float = 0.0
+    log_no: float = 0.0
+    squares: float = 0.0
+    _pairs: int = 0  # of a yes and a no: two for each in which the yes was thought likelier, one where both were thought the same
+
+    def add(self, said: "Array", yes: "Array", no: "Array") -> None:
+        """Takes a block: how many rows came true and how many did not, for each probability. They ascend, from block to block
+        too, and each comes once; those that are no number come last."""
+        import numpy as np
+
+        known = np.isfinite(said)
+        if not known.all():
+            self.unknown += int(yes[~known].sum() + no[~known].sum())
+        below = 2 * (self.no + np.cumsum(no)) - no
+        self._pairs += int((yes * below).sum())
+        self.yes, self.no = self.yes + int(yes.sum()), self.no + int(no.sum())
+        said, yes, no = said[known], yes[known], no[known]
+        clipped = np.clip(said, _LEAST, 1 - _LEAST)
+        self.log_yes += float((yes * np.log(clipped)).sum())
+        self.log_no += float((no * np.log(1 - clipped)).sum())
+        self.squares += float((yes * np.square(1 - said) + no * np.square(said)).sum())
+
+    @property
+    def area(self) -> float | None:
+        """Under the ROC curve: the share of pairs that are told apart (Mann and Whitney's U), exact to the last digit. None for
+        one answer only, and where a probability is unknown."""
+        known = self.yes and self.no and not self.unknown
+        return self._pairs / (2 * self.yes * self.no) if known else None
+
+
+@dataclass(slots=True)
+class Errors:
+    """What was said of numbers, beside what came. The spread of blocks is joined as Chan, Golub and LeVeque do (1983)."""
+
+    rows: int = 0
+    squares: float = 0.0
+    sizes: float = 0.0
+    lowest: float = inf
+    highest: float = -inf
+    _mean: float = 0.0
+    _spread: float = 0.0
+
+    def add(self, answers: "Array", said: "Array") -> None:
+        import numpy as np
+
+        if not len(answers):
+            return
+        error, rows, mean = said - answers, self.rows + len(answers), float(answers.mean())
+        self.squares += float(np.square(error).sum())
+        self.sizes += float(np.abs(error).sum())
+        self.lowest, self.highest = min(self.lowest, float(answers.min())), max(self.highest, float(answers.max()))
+        apart = mean - self._mean
+        self._spread += float(np.square(answers - mean).sum()) + apart * apart * self.rows * len(answers) / rows
+        self._mean, self.rows = self._mean + apart * len(answers) / rows, rows
+
+    def figures(self) -> dict[str, float]:
+        """`r2` is left out when the answers do not vary, for it is then undefined; so is all that is no number."""
+        if not self.rows:
+            return {}
+        found = {"rmse": sqrt(self.squares / self.rows), "mae": self.sizes / self.rows}
+        if self.lowest < self.highest and self._spread > 0:
+            found["r2"] = 1 - self.squares / self._spread
+        return {metric: value for metric, value in found.items() if isfinite(value)}
+
+
+def tell_yes_no(chances: Chances, *, hits: int, alarms: int) -> dict[str, float]:
+    """`hits` are the rows of which true was said rightly, `alarms` those of which it was said wrongly. `roc_auc` is left out when
+    there is one answer only."""
+    rows = chances.yes + chances.no
+    right, said_or_so = hits + chances.no - alarms, hits + alarms + chances.yes
+    figures = {"accuracy": right / rows, "f1": 2 * hits / said_or_so if said_or_so else 0.0}
+    if not chances.unknown:
+        figures |= {"log_loss": -(chances.log_yes + chances.log_no) / rows, "brier": chances.squares / rows}
+    return figures | ({"roc_auc": area} if (area := chances.area) is not None else {})
+
+
+def tell_classes(chances: Sequence[Chances], pairs: Mapping[tuple[str, str], int]) -> dict[str, float]:
+    """`pairs` counts rows by answer and by what was said; `chances` are of each class, and may be none. `f1` is the macro
+    average, `roc_auc` the mean over classes of one against the rest."""
+    figures, rows = _tell_said(pairs), sum(pairs.values())
+    if not chances or any(one.unknown for one in chances):
+        return figures
+    strangers = rows - sum(one.yes for one in chances)  # answers that are none of the classes, whose probability was 0
+    figures["log_loss"] = -(sum(one.log_yes for one in chances) + strangers * log(_LEAST)) / rows
+    areas = [area for one in chances if (area := one.area) is not None]
+    return figures | ({"roc_auc": sum(areas) / len(areas)} if areas else {})
+
+
+def _tell_said(pairs: Mapping[tuple[str, str], int]) -> dict[str, float]:
+    came, said = Counter[str](), Counter[str]()
+    for (answer, named), count in pairs.items():
+        came[answer] += count
+        said[named] += count
+    names = {*came, *said}
+    each = [2 * pairs.get((name, name), 0) / (came[name] + said[name]) for name in names]
+    right = sum(pairs.get((name, name), 0) for name in names)
+    return {"accuracy": right / sum(pairs.values()), "f1": fsum(each) / len(each)}
+
+
+def tell_prior(prior: Prior, counts: Mapping[str, int], *, yes_no: bool) -> dict[str, float]:
+    """The dummy's figures on rows whose answers, as text, were counted."""
+    rows = sum(counts.values())
+    each = {name: _alike(share, counts.get(name, 0), rows) for name, share in sorted(prior.shares.items())}
+    if yes_no:
+        chances = each.get("True") or _alike(0.0, counts.get("True", 0), rows)
+        said = prior.shares.get("True", 0.0) > 0.5
+        return tell_yes_no(chances, hits=chances.yes if said else 0, alarms=chances.no if said else 0)
+    named = max(each, key=lambda name: prior.shares[name])
+    return tell_classes(list(each.values()), {(answer, named): count for answer, count in counts.items()})
+
+
+def _alike(said: float, yes: int, rows: int) -> Chances:
+    """Of all rows the same was said."""
+    import numpy as np
+
+    chances = Chances()
+    chances.add(np.array([said]), np.array([yes]), np.array([rows - yes]))
+    return chances
+
+
+def _chances(answers: "Array", said: "Array") -> Chances:
+    import numpy as np
+
+    values, place = np.unique(said, return_inverse=True)
+    yes = np.bincount(place[answers], minlength=len(values))
+    chances = Chances()
+    chances.add(values, yes, np.bincount(place, minlength=len(values)) - yes)
+    return chances
+
+
+def measure_yes_no(answers: "Array", probability: "Array") -> dict[str, float]:
+    """`answers` are booleans and `probability` is that of true."""
+    said = probability > 0.5
+    return tell_yes_no(_chances(answers, probability), hits=int((said & answers).sum()), alarms=int((said & ~answers).sum()))
 
 
 def measure_classes(answers: "Array", matrix: "Array", classes: Sequence[str]) -> dict[str, float]:
-    """For classes as text: `f1` is the macro average, `roc_auc` the mean over classes of one against the rest."""
+    """For classes as text, with a column of probabilities for each."""
     import numpy as np
-    from sklearn import metrics
 
-    places = {name: place for place, name in enumerate(classes)}
-    row_place = np.array([places.get(answer, -1) for answer in answers])
-    given = np.where(row_place >= 0, matrix[np.arange(len(answers)), row_place], 0.0)
     said = np.asarray(classes, dtype=object)[matrix.argmax(axis=1)]
-    figures = {
-        "log_loss": float(-np.log(np.clip(given, 1e-15, 1.0)).mean()),
-        "accuracy": float((said == answers).mean()),
-        "f1": float(metrics.f1_score(answers.astype(str), said.astype(str), average="macro", zero_division=0.0)),
-    }
-    mixed = [place for place in range(len(classes)) if 0 < (row_place == place).sum() < len(answers)]
-    if mixed:
-        each = [metrics.roc_auc_score(row_place == place, matrix[:, place]) for place in mixed]
-        figures["roc_auc"] = float(np.mean(each))
-    return figures
+    pairs = Counter(zip(answers.tolist(), said.tolist(), strict=True))
+    return tell_classes([_chances(answers == name, matrix[:, place]) for place, name in enumerate(classes)], pairs)
 
 
 def measure_numbers(answers: "Array", predicted: "Array") -> dict[str, float]:
-    """`r2` is left out when the answers do not vary, for it is then undefined."""
-    import numpy as np
-
-    error = predicted - answers
-    figures = {"rmse": float(np.sqrt(np.square(error).mean())), "mae": float(np.abs(error).mean())}
-    spread = float(np.square(answers - answers.mean()).sum())
-    if spread > 0:
-        figures["r2"] = 1 - float(np.square(error).sum()) / spread
-    return figures
-
-
-def measure_said(answers: "Array", said: "Array") -> dict[str, float]:
-    """For classes of which only the most probable one is known."""
-    from sklearn import metrics
-
-    macro = metrics.f1_score(answers.astype(str), said.astype(str), average="macro", zero_division=0.0)
-    return {"accuracy": float((said == answers).mean()), "f1": float(macro)}
+    errors = Errors()
+    errors.add(answers, predicted)
+    return errors.figures()
 
 
 def measure_prior(answers: "Array", prior: Prior) -> dict[str, float]:
@@ -109,7 +218,4 @@ def measure_prior(answers: "Array", prior: Prior) -> dict[str, float]:
 
     if prior.task is Task.REGRESSION:
         return measure_numbers(answers, np.full(len(answers), prior.mean))
-    if answers.dtype == bool:
-        return measure_yes_no(answers, np.full(len(answers), prior.shares.get("True", 0.0)))
-    classes = sorted(prior.shares)
-    return measure_classes(answers, np.tile([prior.shares[name] for name in classes], (len(answers), 1)), classes)
+    return tell_prior(prior, count_answers(answers), yes_no=answers.dtype == bool)

@@ -112,12 +112,22 @@ def range_columns(pipeline: Pipeline) -> tuple[str, ...]:
     return ("lower", "upper") if asked else ()
 
 
-def measure_ranges(answers: "Array", lower: "Array", upper: "Array") -> dict[str, float]:
-    """How many answers fell inside, and how wide the ranges were; nothing when no row has one."""
-    import numpy as np
+@dataclass(slots=True)
+class Held:
+    """How many answers fell inside their ranges, and how wide these were, whatever the number of rows."""
 
-    known = np.isfinite(lower) & np.isfinite(upper)
-    if not known.any():
-        return {}
-    inside = (lower <= answers) & (answers <= upper)
-    return {"coverage": float(inside[known].mean()), "width": float((upper - lower)[known].mean())}
+    rows: int = 0
+    inside: int = 0
+    width: float = 0.0
+
+    def add(self, answers: "Array", lower: "Array", upper: "Array") -> None:
+        import numpy as np
+
+        known = np.isfinite(lower) & np.isfinite(upper)
+        self.rows += int(known.sum())
+        self.inside += int(((lower <= answers) & (answers <= upper))[known].sum())
+        self.width += float((upper - lower)[known].sum())
+
+    def figures(self) -> dict[str, float]:
+        """Nothing when no row has a range."""
+        return {"coverage": self.inside / self.rows, "width": self.width / self.rows} if self.rows else {}

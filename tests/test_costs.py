@@ -1,8 +1,9 @@
-"""What must not creep up, in counts that no clock changes: what each entry point imports, what a night asks Postgres, and what
-a row takes on disk."""
+"""What must not creep up, in counts that no clock changes: what each entry point imports, what a night asks Postgres, what a
+row takes on disk, and what is held of rows in memory."""
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
 from domain.report import StageReport
-from domain.words import RunState, Stage
+from domain.words import RunState, Stage, Task
 from infra.settings import Settings
 from store.migrate import alembic_config, newest_revision
 from store.pipelines import register
+from store.quality import Unjudged
+from tasks.answers import weigh
+from tasks.metrics import Prior
 from tasks.night import take_night
 from tasks.perform import perform
 
@@ -111,6 +115,33 @@ def test_a_suite_that_names_its_night_is_tried_once_and_not_every_night(
 IN_THE_NIGHT = (
     '- {expect: column_values_to_be_between, column: opened, min_value: "{interval.start}", max_value: "{interval.end}"}\n'
 )
+
+
+def test_judging_takes_as_much_memory_for_any_number_of_rows(shops: Definition, owner: sa.Engine) -> None:
+    """A night's answers, with what was said of them, would take some 120 MB for each million rows if they were all read."""
+    import pyarrow as pa
+
+    night, prior = shops.pipeline.calendar.named("2024-01-01"), Prior(Task.CLASSIFICATION, {"False": 0.5, "True": 0.5})
+    whole, peaks = pa.default_memory_pool(), dict[int, float]()
+    with owner.connect() as connection:
+        for rows in (1_000, 600_000):  # the first imports what the second needs
+            connection.execute(sa.text(_PREDICTED.format(number=rows)))
+            pa.set_memory_pool(pool := pa.proxy_memory_pool(whole))
+            tracemalloc.start()
+            try:
+                assert weigh(connection, shops.pipeline, Unjudged(night, rows, 1, rows), prior=prior).rows == rows
+                peaks[rows] = ((pool.max_memory() or 0) + tracemalloc.get_traced_memory()[1]) / 1e6
+            finally:
+                tracemalloc.stop()
+                pa.set_memory_pool(whole)
+    assert peaks[600_000] <= 45, peaks  # blocks of text that are read ahead
+
+
+_PREDICTED = """
+CREATE TABLE overnight_shops.landed_{number} AS SELECT 's' || i AS shop, i % 3 AS left_over FROM generate_series(1, {number}) i;
+CREATE TABLE overnight_shops.predictions_{number} AS
+    SELECT shop, left_over < 1 AS prediction, random() AS probability, false AS hindsight FROM overnight_shops.landed_{number}
+"""
 
 
 def test_a_row_takes_on_disk_little_more_than_what_it_holds(

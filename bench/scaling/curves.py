@@ -34,9 +34,8 @@ CURVES = (
         "No Prefect.",
         "**Knees.** Below 100,000 rows what a night costs at all is shared by few: about 0.4 CPU seconds of ledger lines, "
         "pictures, figures and the verdict. From 300,000 on a row costs the same, some 12 to 14 µs, a third of it each for "
-        "judging and for scoring. Past a million `observe` bends upwards, and the night's peak memory with it: it reads all "
-        "answers of a night with their predictions and sorts them for the ROC (at a million rows it adds 120 MB to the 440 of"
-        " the stages before it, at ten million more than a gigabyte). Every other stage holds blocks of rows alone.",
+        "judging and for scoring. Past a million no stage costs more for a row or takes more memory: each holds blocks of rows, "
+        "and what `observe` needs in the order of the score, for the ROC, Postgres counts and sorts.",
     ),
     Curve(
         "nights", "Nights of a pipeline", "nights taken so far", "CPU ms",
