@@ -15,7 +15,7 @@ from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from domain.interval import Interval
-from domain.planning import BACKFILL, ModelMode
+from domain.planning import BACKFILL, Mode, ModelMode
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage
 from infra.settings import load_settings
@@ -34,6 +34,7 @@ ModelOption = Annotated[
         "cut-off; hindsight: today's champion, whatever it has seen; marks every row.",
     ),
 ]
+ModeOption = Annotated[str, typer.Option("--mode", help="missing, failed, changed or all; each takes what the one before takes.")]
 LOOKED_BACK = 4 * 3600.0  # seconds of which the time left is told: nights that train are few, and one may take long
 
 
@@ -84,21 +85,27 @@ def backfill(
     name: Name,
     start: Annotated[str, typer.Option("--from", help="The first night.")],
     end: Annotated[str, typer.Option("--to", help="The last night, included.")],
+    mode: ModeOption = "all",
     as_json: Json = False,
     direct: Direct = False,
     model: ModelOption = "as-due",
     parallel: Parallel = 1,
     tell: Tell = False,
 ) -> None:
-    """Take every night from one to another, oldest first; nights that are done already are skipped.
+    """Plan and apply in one: take the nights from one to another, oldest first; those that are done already are skipped.
 
     Example: overnight backfill flights --from 2013-01-01 --to 2013-02-04
     """
-    definition = prepared(name)
-    first, last = choose_interval(definition, start), choose_interval(definition, end)
-    if first > last:
-        raise UsageError(f"--from {start} lies after --to {end}", hint="overnight backfill --help")
-    nights = list(definition.pipeline.calendar.between(first, last))
+    from tasks.planning import plan_range
+
+    definition, asked_for = prepared(name), known_mode(mode)
+    nights = choose_range(definition, start, end, command="backfill")
+    if asked_for != "all":  # which needs no plan: each night finds by itself whether there is anything to do
+        planned = plan_range(definition, nights, load_settings(), mode=asked_for, model=known_model(model))
+        nights = [one.interval for one in planned]
+    if not nights:
+        say(f"nothing to do: no night from {start} to {end} is {mode}")
+        raise typer.Exit(EXIT_DONE)
     reports, code = backfill_nights(
         definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel, tell=tell
     )
@@ -130,6 +137,21 @@ def known_model(model: str) -> ModelMode:
     if model not in get_args(ModelMode):
         raise UsageError(f"{model!r} is no way to choose a model; there are {', '.join(get_args(ModelMode))}")
     return cast(ModelMode, model)
+
+
+def known_mode(mode: str) -> Mode:
+    """Raises UsageError for a word that names no choice of nights."""
+    if mode not in get_args(Mode):
+        raise UsageError(f"{mode!r} is no mode; there are {', '.join(get_args(Mode))}")
+    return cast(Mode, mode)
+
+
+def choose_range(definition: Definition, start: str, end: str, *, command: str) -> list[Interval]:
+    """The nights from one to another, both included, oldest first."""
+    first, last = choose_interval(definition, start), choose_interval(definition, end)
+    if first > last:
+        raise UsageError(f"--from {start} lies after --to {end}", hint=f"overnight {command} --help")
+    return list(definition.pipeline.calendar.between(first, last))
 
 
 def prepared(name: str) -> Definition:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
@@ -10,18 +10,20 @@ from cli.nights import (
     Direct,
     Json,
     ModelOption,
+    ModeOption,
     Name,
     Parallel,
     Tell,
     backfill_nights,
-    choose_interval,
+    choose_range,
+    known_mode,
     known_model,
     prepared,
     print_nights,
 )
 from cli.show import counted, print_json, print_table, say, say_next
 from domain.errors import EXIT_DONE, UsageError
-from domain.planning import Mode, Plan
+from domain.planning import Plan
 from infra.settings import load_settings
 
 
@@ -34,7 +36,7 @@ def plan(
     name: Name,
     start: Annotated[str, typer.Option("--from", help="The first night.")],
     end: Annotated[str, typer.Option("--to", help="The last night, included.")],
-    mode: Annotated[str, typer.Option(help="missing, failed, changed or all; each takes what the one before takes.")] = "missing",
+    mode: ModeOption = "missing",
     model: ModelOption = "as-due",
     as_json: Json = False,
 ) -> None:
@@ -44,17 +46,13 @@ def plan(
     """
     from tasks.planning import make_plan
 
-    if mode not in get_args(Mode):
-        raise UsageError(f"{mode!r} is no mode", hint="overnight plan --help")
-    definition = prepared(name)
-    first, last = choose_interval(definition, start), choose_interval(definition, end)
-    if first > last:
-        raise UsageError(f"--from {start} lies after --to {end}", hint="overnight plan --help")
-    made = make_plan(definition, first, last, load_settings(), mode=cast(Mode, mode), model=known_model(model))
+    definition, asked_for = prepared(name), known_mode(mode)
+    nights = choose_range(definition, start, end, command="plan")
+    made = make_plan(definition, nights[0], nights[-1], load_settings(), mode=asked_for, model=known_model(model))
     if as_json:
         print_json(made.to_json())
     elif made.nights:
-        print_table(f"{name}: {counted(len(made.nights), 'night')} to take", ["night", "why"], list(made.nights.items()))
+        _print_plan(made)
         say(_cost(made))
     if not made.nights:
         say(f"nothing to do: no night from {made.first} to {made.last} is {mode if mode != 'all' else 'there'}")
@@ -62,11 +60,22 @@ def plan(
     say_next(f"overnight apply {_save(made)}")
 
 
+def _print_plan(made: Plan) -> None:
+    cells = {night: (f"{cost['rows']:,}", _minutes(cost["seconds"])) for night, cost in made.costs.items()}
+    lines = [(night, *cells.get(night, ("", "")), why) for night, why in made.nights.items()]
+    title = f"{made.pipeline}: {counted(len(made.nights), 'night')} to take"
+    print_table(title, ["night", "rows", "minutes", "why"], lines, numbers=["rows", "minutes"])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}" if seconds >= 6 else "<0.1"
+
+
 def _cost(made: Plan) -> str:
     if made.rows is None or made.seconds is None:
         return "no night was published before, so nobody can say how long this takes"
     takes = f"{made.seconds / 60:.1f} minutes" if made.seconds >= 90 else counted(round(made.seconds), "second")
-    return f"about {made.rows:,} rows and {takes}, by the nights before"
+    return f"about {made.rows:,} rows and {takes} one after the other, by the nights before"
 
 
 def _save(made: Plan) -> Path:

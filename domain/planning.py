@@ -1,9 +1,9 @@
 """Which nights to take, and why: pure, from a calendar and what the ledger knows. Missing work is computed, never kept."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from domain.interval import Calendar, Interval
 from domain.words import RunState
@@ -117,12 +117,19 @@ def _reason(night: Known | None, mode: Mode, model: ModelMode) -> str:
     return "asked for" if mode == "all" else ""
 
 
+class Cost(TypedDict):
+    """What a night should read and take, estimated from history."""
+
+    rows: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a backfill is going to do, as data: saved, looked at, and applied exactly as it was shown, or not at all.
 
-    `made_with` names the definition's parts by their fingerprints; `rows` and `seconds` are estimated from history, None
-    where there is none.
+    `made_with` names the definition's parts by their fingerprints; `costs` has each night's by its label, and is empty where
+    there is no history; `rows` and `seconds` are their sums, one night after the other.
     """
 
     pipeline: str
@@ -134,6 +141,7 @@ class Plan:
     rows: int | None = None
     seconds: float | None = None
     model: ModelMode = "as-due"
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -81,3 +81,21 @@ def history_of(connection: sa.Connection, pipeline: str) -> tuple[float | None, 
     """Rows read and seconds taken by a night, the mean of the newest thirty that published; None without any."""
     line = connection.execute(_HISTORY, {"pipeline": pipeline}).one()
     return line.rows, line.seconds
+
+
+# A night that was published before reads and takes what it did then.
+_TAKEN = sa.text("""
+SELECT DISTINCT ON (r.interval_start) r.interval_start, (b.rows + b.rejected)::float8 AS rows,
+    extract(epoch FROM r.ended_at - r.started_at)::float8 AS seconds
+FROM overnight.run r JOIN overnight.batch b ON b.id = r.input_batch
+WHERE r.pipeline = :pipeline AND r.interval_start >= :start AND r.interval_start < :end AND r.state = 'published'
+ORDER BY r.interval_start, r.id DESC
+""")
+
+
+def history_of_each(
+    connection: sa.Connection, pipeline: str, *, start: datetime, end: datetime
+) -> Mapping[datetime, tuple[float, float]]:
+    """Rows read and seconds taken by each night in `[start, end)` that published, when it last did."""
+    lines = connection.execute(_TAKEN, {"pipeline": pipeline, "start": start, "end": end})
+    return {line.interval_start: (line.rows, line.seconds) for line in lines}

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import Refused, SourceError
 from domain.interval import Interval
-from domain.planning import Known, Mode, ModelMode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
+from domain.planning import Cost, Known, Mode, ModelMode, Plan, PlannedNight, Tonight, differences, plan_nights, plan_tonight
 from infra.settings import Settings
 from store.batches import Recipe
 from store.engine import transaction
 from store.models import champion_for, newest_trained
-from store.nights import history_of, known_nights
+from store.nights import history_of, history_of_each, known_nights
 from tasks.changes import input_changes, own_code
 from tasks.context import code_of, writer_engine
 
@@ -55,8 +55,7 @@ def make_plan(
     pipeline = definition.pipeline
     label = pipeline.calendar.label
     planned = plan_range(definition, list(pipeline.calendar.between(first, last)), settings, mode=mode, model=model)
-    with transaction(writer_engine(settings)) as connection:
-        rows, seconds = history_of(connection, pipeline.name)
+    costs = _costs(definition, planned, settings)
     made_with = {
         "contract": pipeline.contract_fingerprint,
         "model": pipeline.model_fingerprint,
@@ -68,9 +67,23 @@ def make_plan(
     }
     return Plan(
         pipeline.name, mode, label(first), label(last), {label(one.interval): one.why for one in planned}, made_with,
-        rows=None if rows is None else round(rows * len(planned)),
-        seconds=None if seconds is None else round(seconds * len(planned), 1), model=model,
+        rows=sum(each["rows"] for each in costs.values()) if costs else None,
+        seconds=round(sum(each["seconds"] for each in costs.values()), 1) if costs else None, model=model, costs=costs,
     )  # fmt: skip
+
+
+def _costs(definition: Definition, planned: Sequence[PlannedNight], settings: Settings) -> dict[str, Cost]:
+    """A night that was published before costs what it did then, any other what is usual; empty when none ever was."""
+    if not planned:
+        return {}
+    name, label = definition.pipeline.name, definition.pipeline.calendar.label
+    with transaction(writer_engine(settings)) as connection:
+        rows, seconds = history_of(connection, name)
+        own = history_of_each(connection, name, start=planned[0].interval.start, end=planned[-1].interval.end)
+    if rows is None or seconds is None:
+        return {}
+    each = {label(one.interval): own.get(one.interval.start, (rows, seconds)) for one in planned}
+    return {night: Cost(rows=round(read), seconds=round(took, 1)) for night, (read, took) in each.items()}
 
 
 def check_plan(plan: Plan, definition: Definition, settings: Settings) -> list[Interval]:

@@ -43,6 +43,8 @@ def test_a_plan_is_shown_saved_and_applied_as_it_was_shown(
     plan = json.loads(planned.stdout)
     assert plan["nights"] == {"2024-01-01": "missing: never run", "2024-01-03": "missing: never run"}
     assert plan["rows"] == 120
+    assert {night: cost["rows"] for night, cost in plan["costs"].items()} == {"2024-01-01": 60, "2024-01-03": 60}
+    assert plan["seconds"] == pytest.approx(sum(cost["seconds"] for cost in plan["costs"].values()), abs=0.1)
     (saved,) = (settings.home / "plans").iterdir()
     applied = overnight("apply", str(saved), "--json")
     assert applied.returncode == EXIT_DONE, applied.stderr
@@ -50,7 +52,11 @@ def test_a_plan_is_shown_saved_and_applied_as_it_was_shown(
     assert [(one["interval"]["start"][:10], one["state"]) for one in taken] == [
         ("2024-01-01", "published"), ("2024-01-03", "published")
     ]  # fmt: skip
-    assert "nothing to do" in overnight("plan", *asked).stderr + overnight("plan", *asked).stdout
+    assert "nothing to do" in overnight("plan", *asked).stderr
+    write_day("2024-01-04")
+    taken = overnight("backfill", *asked[:-1], "2024-01-04", "--mode", "missing", "--json")
+    assert [json.loads(line)["interval"]["start"][:10] for line in taken.stdout.splitlines()] == ["2024-01-04"]
+    assert "nothing to do" in overnight("backfill", *asked, "--mode", "missing").stderr
 
 
 def test_a_plan_that_the_world_has_overtaken_is_refused_with_what_changed(
