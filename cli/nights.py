@@ -151,6 +151,10 @@ def choose_range(definition: Definition, start: str, end: str, *, command: str) 
     first, last = choose_interval(definition, start), choose_interval(definition, end)
     if first > last:
         raise UsageError(f"--from {start} lies after --to {end}", hint=f"overnight {command} --help")
+    if last.end > datetime.now(UTC):
+        over = definition.pipeline.calendar.label(choose_interval(definition, None))
+        again = f"overnight {command} {definition.pipeline.name} --from {start} --to {over}"
+        raise UsageError(f"the night of {end} is not over yet; {over} is the newest that is", hint=again)
     return list(definition.pipeline.calendar.between(first, last))
 
 

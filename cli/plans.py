@@ -103,7 +103,8 @@ def apply(
     try:
         made = Plan.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise UsageError(f"no plan can be read ({error})", where=str(path), hint="overnight plan --help") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"no plan can be read ({why})", where=str(path), hint="overnight plan --help") from None
     definition = prepared(made.pipeline)
     nights = check_plan(made, definition, load_settings())
     if not nights:

@@ -58,6 +58,35 @@ def test_after_nine_days_off_exactly_the_policy_happens() -> None:
         assert plan("all", tick=tick, now=back, done=tuple(range(1, 19))) == ([], False)
 
 
+CHANGES = {  # of the clocks in 2024
+    "America/New_York": (date(2024, 3, 10), date(2024, 11, 3)),
+    "Europe/Berlin": (date(2024, 3, 31), date(2024, 10, 27)),
+    "Australia/Lord_Howe": (date(2024, 4, 7), date(2024, 10, 6)),
+}
+
+
+@pytest.mark.parametrize(("zone", "change"), [(zone, day) for zone, days in CHANGES.items() for day in days])
+@pytest.mark.parametrize("hour", [0, 2, 3])
+def test_nine_days_off_over_a_change_of_the_clocks_are_nine_nights(zone: str, change: date, hour: int) -> None:
+    days, day = calendar(zone), timedelta(days=1)
+    missed = [days.named(str(change + n * day)) for n in range(-5, 4)]
+    known = {night.start: DONE for night in days.between(days.first, days.named(str(change - 6 * day)))}
+    back = tick_of(change + 4 * day, zone, hour=14)
+    for late in (tick_of(change + n * day, zone, hour=hour) for n in (-4, -3, 0, 1)):
+        own = days.before(late)
+        assert own is not None
+        taken = {
+            policy: plan_tonight(days, policy, own=own, tick=late, now=back, known=known) for policy in ("none", "latest", "all")
+        }
+        assert (taken["none"].missed, taken["none"].takes_own) == ((), False)
+        assert (taken["latest"].missed, taken["latest"].takes_own) == ((missed[-1],), False)
+        assert (taken["all"].missed, taken["all"].takes_own) == (tuple(missed), False)
+    caught_up = known | {night.start: DONE for night in missed}
+    tick = tick_of(change + 5 * day, zone, hour=hour)
+    tonight = plan_tonight(days, "all", own=days.named(str(change + 4 * day)), tick=tick, now=tick, known=caught_up)
+    assert (tonight.missed, tonight.takes_own) == ((), True)
+
+
 def test_all_takes_the_gaps_first_and_then_the_own_night() -> None:
     assert plan("all", tick="2024-01-06T02:00", now="2024-01-06T02:01", done=(1, 3)) == (["02", "04"], True)
 

@@ -82,3 +82,5 @@ def test_what_is_no_plan_is_a_sentence(overnight: Overnight, tmp_path: Path) -> 
     assert refused.returncode == EXIT_USAGE
     assert "no plan can be read" in refused.stderr
     assert overnight("plan", "shops", "--from", "2024-01-01", "--to", "2024-01-02", "--mode", "some").returncode == EXIT_USAGE
+    early = overnight("backfill", "shops", "--from", "2024-01-01", "--to", "2124-01-01")
+    assert (early.returncode, "is not over yet" in early.stderr) == (EXIT_USAGE, True)
