@@ -1,6 +1,7 @@
 """A thin client of Prefect's REST API, for processes that must not pay for importing Prefect: the command line, the
 supervisor, the recovery."""
 
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +22,8 @@ LAST_LINES_WITHIN = 4.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class FlowRun:
-    """One run as Prefect tells it, in its state `since` then. `process` is the number of the process that runs it, as far
-    as anybody has said."""
+    """One run as Prefect tells it, in its state `since` then. `process` is the number of the process of this machine that runs
+    it, as far as anybody has said."""
 
     id: str
     name: str
@@ -237,7 +238,8 @@ class PrefectApi:
 
 def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
     state = found.get("state") or {}
-    number = (found.get("infrastructure_pid") or "").rpartition(":")[2]
+    host, _, number = (found.get("infrastructure_pid") or "").rpartition(":")
+    here = host in ("", socket.gethostname())
     return FlowRun(
         id=found["id"],
         name=found["name"],
@@ -246,7 +248,7 @@ def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
         message=state.get("message") or "",
         deployment=found.get("deployment_id"),
         parameters=found.get("parameters") or {},
-        process=int(number) if number.isdigit() else None,
+        process=int(number) if here and number.isdigit() else None,
         since=_moment(state.get("timestamp")),
         attempts=found.get("run_count") or 0,
         is_child=found.get("parent_task_run_id") is not None,

@@ -42,8 +42,8 @@ def _close(engine: sa.Engine, line: Any) -> bool:
         return bool(closed.rowcount)
 
 
-def ended_runs_of(engine: sa.Engine, flow_run: str) -> tuple[RunState, str] | None:
-    """How the newest night that a Prefect run took has ended; None when it took none, or one is still on its way."""
+def newest_run_of(engine: sa.Engine, flow_run: str) -> tuple[RunState, str] | None:
+    """How the newest night that a Prefect run took stands, and why; None when it took none."""
     query = (
         sa.select(schema.run.c.state, schema.run.c.reason)
         .where(schema.run.c.holder["prefect_flow_run"].astext == flow_run)
@@ -52,4 +52,4 @@ def ended_runs_of(engine: sa.Engine, flow_run: str) -> tuple[RunState, str] | No
     )
     with transaction(engine) as connection:
         line = connection.execute(query).first()
-    return None if line is None or line.state == RunState.RUNNING else (RunState(line.state), line.reason)
+    return None if line is None else (RunState(line.state), line.reason)

@@ -18,7 +18,7 @@ from infra.postgres import database_url
 from infra.prefect_api import FlowRun, PrefectApi
 from infra.settings import Settings
 from store.engine import create_engine
-from store.recovery import close_dead_runs, ended_runs_of
+from store.recovery import close_dead_runs, newest_run_of
 
 ATTEMPTS_AT_MOST = 3
 PENDING_AT_MOST = timedelta(minutes=2)
@@ -40,7 +40,8 @@ def recover(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
     try:
         done = [f"{name}: run {run} died and is closed" for run, name in close_dead_runs(engine, is_alive=is_holder_alive)]
         with PrefectApi(api_url) as api:
-            done += [_close(api, run, engine) for run in api.unfinished_runs() if is_dead(run, now=now)]
+            dead = [run for run in api.unfinished_runs() if is_dead(run, now=now)]
+            done += [said for run in dead if (said := _close(api, run, engine))]
             crashed = api.crashed_runs(since=now - TRIED_AGAIN_WITHIN)
             done += [_try_again(api, run) for run in crashed if _deserves_another_try(run, engine)]
         return done
@@ -79,8 +80,11 @@ def is_dead(run: FlowRun, *, now: datetime) -> bool:
 
 
 def _close(api: PrefectApi, run: FlowRun, engine: sa.Engine) -> str:
-    """Says in Prefect what the ledger says; a cancelled one stays cancelled, what the ledger never heard of has crashed."""
-    told = ended_runs_of(engine, run.id)
+    """Says in Prefect what the ledger says; a cancelled one stays cancelled, what the ledger never heard of has crashed. One that
+    holds its night's lock still is alive, on a machine or in a container whose process numbers mean nothing here."""
+    told = newest_run_of(engine, run.id)
+    if told is not None and told[0] is RunState.RUNNING:
+        return ""
     state, name = _ENDED.get(told[0], ("CRASHED", None)) if told else ("CRASHED", None)
     if run.state == "CANCELLING":
         state, name = "CANCELLED", None
@@ -91,7 +95,7 @@ def _close(api: PrefectApi, run: FlowRun, engine: sa.Engine) -> str:
 
 def _deserves_another_try(run: FlowRun, engine: sa.Engine) -> bool:
     """Whether the night is open still. Runs below another one come again with it."""
-    told = ended_runs_of(engine, run.id)
+    told = newest_run_of(engine, run.id)
     return run.attempts < ATTEMPTS_AT_MOST and not run.is_child and (told is None or told[0] is RunState.CRASHED)
 
 

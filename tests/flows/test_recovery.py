@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
+from typing import cast
 
 import psutil
 import pytest
@@ -18,8 +19,10 @@ from deployments.prefect_yaml import render_prefect_yaml
 from infra.prefect_api import FlowRun, PrefectApi
 from infra.services import PREFECT, WORKER, run_services
 from infra.settings import Settings
+from store.recovery import close_dead_runs
+from store.runs import claim
 from tasks.night import whoami
-from tasks.recovery import is_dead, is_holder_alive, recover
+from tasks.recovery import _close, _deserves_another_try, is_dead, is_holder_alive, recover
 
 Write = Callable[..., Path]
 
@@ -66,6 +69,20 @@ def test_a_holder_is_told_from_another_process_with_its_number() -> None:
     assert not is_holder_alive({**holder, "host": "elsewhere"})
     assert is_holder_alive(whoami())
     assert not is_holder_alive({**whoami(), "born": holder["born"] - 100}), "after a reboot the number is somebody else's"
+
+
+def test_a_run_whose_night_is_locked_is_alive_whatever_number_its_process_has_elsewhere(
+    shops: Definition, writer: sa.Engine
+) -> None:
+    elsewhere = {"host": "elsewhere", "pid": 2**22 + 1, "prefect_flow_run": "id"}
+    run = flow_run(process=2**22 + 1, since=datetime.now(UTC))
+    nobody_is_asked = cast(PrefectApi, None)
+    with claim(writer, "shops", shops.pipeline.calendar.first, trigger="schedule", holder=elsewhere):
+        assert close_dead_runs(writer, is_alive=is_holder_alive) == []
+        assert _close(nobody_is_asked, run, writer) == ""
+        assert not _deserves_another_try(run, writer)
+    assert [name for _, name in close_dead_runs(writer, is_alive=is_holder_alive)] == ["shops"]
+    assert _deserves_another_try(run, writer)
 
 
 _CLAIM_AND_SLEEP = """
