@@ -34,6 +34,7 @@ from cli import (
 from cli.show import say
 from domain.errors import EXIT_FAILED, OvernightError
 
+STOPPED = 130  # as shells say it of what Ctrl-C has ended
 app = typer.Typer(
     name="overnight",
     help="Every night, from a table to predictions that everyone can read and trust.",
@@ -97,9 +98,10 @@ def main() -> None:
             raise
         say(f"error: unexpected {type(error).__name__}: {error}. Try: OVERNIGHT_DEBUG=1 with the same command, which shows where")
         sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        say("stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:  # typer has caught the KeyboardInterrupt, and says nothing
+            say("stopped")
+        raise
 
 
 if __name__ == "__main__":

@@ -169,13 +169,19 @@ def prepared(name: str) -> Definition:
 def collect(
     taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None]
 ) -> tuple[list[NightReport], int]:
-    """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code."""
+    """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code. Ctrl-C closes
+    the night under way, and says what is left to do."""
     reports: list[NightReport] = []
     while True:
         try:
             report = next(taking)
         except StopIteration as stop:
             return reports, stop.value
+        except KeyboardInterrupt:
+            say(
+                f"{counted(len(reports), 'night')} ended before; what was published stays, and the same command goes on from there"
+            )
+            raise
         reports.append(report)
         if as_json:
             print_json(report.to_json())

@@ -1,6 +1,7 @@
 """`overnight cancel` ends what is under way in another process, which closes its own run."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,7 @@ def test_a_backfill_that_is_cancelled_closes_its_run_and_begins_no_other(
     _, said = process.communicate(timeout=60)
     assert f"is stopped (process {process.pid})" in done[0]
     assert (process.returncode, "Traceback" in said) == (130, False), said
+    assert re.search(r"\d nights? ended before; what was published stays.*\nstopped\n$", said), said
     with writer.connect() as connection:
         lines = connection.execute(sa.text("SELECT state, reason FROM overnight.run ORDER BY id")).all()
     assert tuple(lines[-1]) == ("failed", "stopped by hand")
