@@ -36,32 +36,45 @@ def server() -> Iterator[Postmaster]:
     folder = home / "postgres"
     server = start_server(folder)
     # Processes are killed here, machines are not: what the kernel holds is safe, and nothing has to wait for a disk.
-    for setting in ("fsync", "full_page_writes"):
-        _execute(server, f"ALTER SYSTEM SET {setting} = off")
-    _execute(server, "SELECT pg_reload_conf()")
-    _execute(server, "CREATE DATABASE template_overnight")
+    off = [f"ALTER SYSTEM SET {setting} = off" for setting in ("fsync", "full_page_writes")]
+    _execute(server, *off, "SELECT pg_reload_conf()", "CREATE DATABASE template_overnight")
     migrate(embedded_url(server, database="template_overnight"))
     yield server
     stop_server(folder)
     shutil.rmtree(home, ignore_errors=True)
 
 
-def _execute(server: Postmaster, statement: str) -> None:
+def _execute(server: Postmaster, *statements: str) -> None:
     connection = psycopg2.connect(embedded_url(server, database="postgres"))
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        for statement in statements:
+            cursor.execute(statement)
     connection.close()
 
 
+def copy_database(server: Postmaster, name: str, *, template: str = "template_overnight") -> str:
+    """Makes a database like the template, to which nobody may be connected; its admin URL."""
+    _execute(
+        server,
+        f"CREATE DATABASE {name} TEMPLATE {template}",
+        f"GRANT CREATE ON DATABASE {name} TO overnight_owner",  # a template's own grants are not copied
+        f"GRANT TEMPORARY ON DATABASE {name} TO overnight_writer, overnight_validate",
+    )
+    return embedded_url(server, database=name)
+
+
 @pytest.fixture
-def database(server: Postmaster) -> Iterator[str]:
-    """The admin URL of an empty, migrated database of this test's own."""
+def template() -> str:
+    """What this test's database is a copy of."""
+    return "template_overnight"
+
+
+@pytest.fixture
+def database(server: Postmaster, template: str) -> Iterator[str]:
+    """The admin URL of a migrated database of this test's own, empty unless `template` is another one."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template_overnight")
-    _execute(server, f"GRANT CREATE ON DATABASE {name} TO overnight_owner")  # a template's own grants are not copied
-    _execute(server, f"GRANT TEMPORARY ON DATABASE {name} TO overnight_writer, overnight_validate")
-    yield embedded_url(server, database=name)
+    yield copy_database(server, name, template=template)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -130,16 +143,20 @@ SHOPS_EXPECTATIONS = """
 """
 
 
-@pytest.fixture
-def shops(settings: Settings, owner: sa.Engine) -> Definition:
-    """The pipeline `shops`, written to this test's deployments folder and registered."""
-    folder = settings.deployments / "shops"
+def open_shops(deployments: Path, owner: sa.Engine) -> Definition:
+    folder = deployments / "shops"
     folder.mkdir(parents=True)
     (folder / "pipeline.yaml").write_text(SHOPS)
     (folder / "expectations.yaml").write_text(SHOPS_EXPECTATIONS)
-    definition = load_definition(settings.deployments, "shops")
+    definition = load_definition(deployments, "shops")
     register(owner, definition.pipeline, expectations=list(definition.expectations))
     return definition
+
+
+@pytest.fixture
+def shops(settings: Settings, owner: sa.Engine) -> Definition:
+    """The pipeline `shops`, written to this test's deployments folder and registered."""
+    return open_shops(settings.deployments, owner)
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from deployments.catalogue import Definition
+from infra.postgres import Postmaster
 from infra.settings import Settings
 from web.app import create_app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
-from bookkeeping import Ledger  # the path to it is made one line above
+from bookkeeping import Ledger, write_nights  # the path to it is made one line above
 
 CHROMIUM = os.environ.get("OVERNIGHT_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
@@ -44,7 +45,21 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def month(shops: Definition, writer: sa.Engine) -> Ledger:
     """Five weeks: three nights to learn from, four champions, a held night, a failed one, and the newest one held."""
-    ledger, model = Ledger(shops, writer), None
+    return Ledger(shops, writer)  # the database is a copy of one that holds these nights
+
+
+@pytest.fixture(scope="session")
+def five_weeks(server: Postmaster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_nights(server, "template_month", folder=tmp_path_factory.mktemp("month"), fill=_take_five_weeks)
+
+
+@pytest.fixture
+def template(five_weeks: str) -> str:
+    return five_weeks
+
+
+def _take_five_weeks(ledger: Ledger) -> None:
+    model = None
     for number in range(35):
         day = (FIRST + timedelta(days=number)).isoformat()
         if number in (4, 11, 18, 25):
@@ -57,7 +72,6 @@ def month(shops: Definition, writer: sa.Engine) -> Ledger:
             batch = ledger.publish(day, rows=120 + number, model=model)
             if model and number < 31:
                 ledger.judge_quality(day, batch=batch, model=model, value=0.66 + 0.05 * math.sin(number))
-    return ledger
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Fills the ledger the way the stages do, through the store's own functions, in a line a night."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,14 +15,16 @@ from domain.interval import Interval
 from domain.report import StageReport
 from domain.verdict import RuleResult
 from domain.words import BatchKind, Outcome, RunState, Severity, Stage, StageState
+from infra.postgres import Postmaster, embedded_url
 from store.batches import count_batch, load_batch, open_batch, record_verdict, seal_batch
 from store.drift import Drift, record_drift
-from store.engine import transaction
+from store.engine import create_engine, transaction
 from store.models import move_alias, save_model
 from store.publications import publish, published_batches
 from store.quality import record_quality
 from store.runs import Run, begin_stage, claim, finish_run, finish_stage, point_run
 from tasks.diff import diff_night
+from tests.conftest import copy_database, open_shops
 
 RULES = [
     RuleResult("stock between 0 and 1000", "column_values_to_be_between", ("stock",), Severity.CRITICAL, "row", "passed",
@@ -38,6 +41,19 @@ RULES = [
                picture={"kind": "number", "low": 1, "high": 96, "counts": [0, *[5] * 12, 0], "rows": 60, "empty": 0,
                         "of": 60}).to_json(),
 ]  # fmt: skip
+
+
+def write_nights(server: Postmaster, name: str, *, folder: Path, fill: Callable[["Ledger"], object]) -> str:
+    """Makes a database with the nights that `fill` publishes, of which tests take copies; its name.
+
+    A copy costs a tenth of what writing the nights once more would.
+    """
+    owner = create_engine(copy_database(server, name), role="owner")
+    writer = create_engine(embedded_url(server, user="overnight_writer", database=name), role="writer")
+    fill(Ledger(open_shops(folder, owner), writer))
+    for engine in (owner, writer):
+        engine.dispose()
+    return name
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 import uvicorn
-from bookkeeping import Ledger
+from bookkeeping import Ledger, write_nights
 from fastapi.testclient import TestClient
 
 from deployments.catalogue import Definition
+from infra.postgres import Postmaster
 from infra.settings import Settings
 from web.__main__ import http_protocol
 from web.app import create_app
@@ -47,13 +48,26 @@ def client(settings: Settings, clock: Clock) -> Iterator[TestClient]:
 @pytest.fixture
 def published(ledger: Ledger) -> Ledger:
     """1 and 2 January to learn from, 3 and 4 January with predictions: all that is due on the 5th."""
+    return ledger  # the database is a copy of one that holds these nights
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue("four_nights") if "published" in request.fixturenames else "template_overnight"
+
+
+@pytest.fixture(scope="session")
+def four_nights(server: Postmaster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_nights(server, "template_published", folder=tmp_path_factory.mktemp("published"), fill=_publish)
+
+
+def _publish(ledger: Ledger) -> None:
     ledger.publish("2024-01-01")
     ledger.publish("2024-01-02")
     model = ledger.train("2024-01-03")
     batch = ledger.publish("2024-01-03", model=model)
     ledger.judge_quality("2024-01-03", batch=batch, model=model, value=0.71)
     ledger.publish("2024-01-04", model=model, rows=66)
-    return ledger
 
 
 @pytest.fixture
