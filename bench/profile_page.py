@@ -32,7 +32,22 @@ def profile_lines() -> Iterator[str]:
     for name, entry in found["entries"].items():
         largest = ", ".join(f"{package} {share:.0%}" for package, share in entry["largest"].items())
         yield f"| {name} | {entry['modules']:,} | {entry['cpu_s']} | {largest} |"
+    yield from _container_lines(found.get("containers"))
     yield from ("", f"What a row of eight columns takes, in bytes, mean of {ROWS:,}: ", "")
     yield from ("| " + " | ".join(found["bytes"]) + " |", "|" + "--:|" * len(found["bytes"]))
     yield "| " + " | ".join(short(size) for size in found["bytes"].values()) + " |"
     yield ""
+
+
+def _container_lines(found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield from (
+        "",
+        f"What a container of its own adds to a stage: `python -m bench.containers`, {found['day']}, medians by the clock:",
+        "",
+    )
+    yield from ("| stage | s in a warm process | s in a container | s added | CPU s of the container |", "|---|--:|--:|--:|--:|")
+    for name, stage in found["stages"].items():
+        inline, boxed = stage["inline_s"], stage["container_s"]
+        yield f"| {name} | {inline} | {boxed} | {boxed - inline:.2f} | {stage['container_cpu_s']} |"
