@@ -10,6 +10,7 @@ import typer
 
 from cli import (
     adopt,
+    asking,
     champions,
     drill,
     explain,
@@ -47,6 +48,7 @@ for module in (
     new,
     adopt,
     nights,
+    asking,
     plans,
     listing,
     champions,

@@ -1,9 +1,8 @@
-"""Commands that take nights: `run`, `backfill`, `trigger`."""
+"""Commands that take nights: `run`, `backfill`; and what all that name one share."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from logging import WARNING
 from typing import Annotated, cast, get_args
 
 import typer
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.show import counted, err, print_json, print_pairs, print_table, say, say_next, styled
 from cli.taking import Reports, take_nights
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
+from domain.errors import EXIT_DONE, UsageError
 from domain.interval import Interval
 from domain.planning import BACKFILL, Mode, ModelMode
 from domain.report import NightReport, StageReport
@@ -41,8 +40,6 @@ LOOKED_BACK = 4 * 3600.0  # seconds of which the time left is told: nights that 
 def add_commands(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("backfill")(backfill)
-    app.command("trigger")(trigger)
-    app.command("cancel")(cancel)
 
 
 def run(
@@ -169,8 +166,8 @@ def prepared(name: str) -> Definition:
 def collect(
     taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None]
 ) -> tuple[list[NightReport], int]:
-    """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code. Ctrl-C closes
-    the night under way, and says what is left to do."""
+    """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code. Ctrl-C
+    closes the night under way, and how far it came is said."""
     reports: list[NightReport] = []
     while True:
         try:
@@ -178,9 +175,8 @@ def collect(
         except StopIteration as stop:
             return reports, stop.value
         except KeyboardInterrupt:
-            say(
-                f"{counted(len(reports), 'night')} ended before; what was published stays, and the same command goes on from there"
-            )
+            ended = counted(len(reports), "night")
+            say(f"{ended} ended before; what was published stays, and the same command goes on from there")
             raise
         reports.append(report)
         if as_json:
@@ -197,63 +193,6 @@ def choose_interval(definition: Definition, name: str | None) -> Interval:
     if newest is None:
         raise UsageError("no interval of this pipeline is over yet", hint="wait for the end of its first interval")
     return newest
-
-
-def trigger(
-    name: Name,
-    interval: Annotated[str | None, typer.Option(help="The night; none: the newest that is over.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Start a run on Prefect's worker, and follow it to its end.
-
-    Example: overnight trigger flights --interval 2013-02-05
-    """
-    from infra.prefect_api import FlowRun, PrefectApi, find_server
-
-    definition = prepared(name)
-    url = find_server(load_settings())
-    if url is None:
-        raise UsageError(
-            "no Prefect server is running that could start it", hint="overnight up, or overnight run without Prefect"
-        )
-    label = definition.pipeline.calendar.label(choose_interval(definition, interval))
-    with PrefectApi(url) as api:
-        flow_run = api.create_run(name, interval=label)
-        say(f"asked Prefect for {name} {label}: {url.removesuffix('/api')}/runs/flow-run/{flow_run.id}")
-        for event in api.follow(flow_run.id):
-            if isinstance(event, FlowRun):
-                flow_run = event
-                say(f"  {event.state_name.lower()}{f': {event.message}' if event.message else ''}")
-            elif event.level >= WARNING or event.text.startswith(f"{name} "):  # Prefect's own lines say little here
-                say(f"  {event.text}")
-    if as_json:
-        print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": flow_run.state_name,
-                    "reason": flow_run.message})  # fmt: skip
-    raise typer.Exit(_exit_code_of(flow_run.state, flow_run.state_name))
-
-
-def cancel(name: Name, as_json: Json = False) -> None:
-    """Stop what is under way for a pipeline: each night closes its run, and a backfill begins no other.
-
-    Example: overnight cancel flights
-    """
-    from tasks.cancelling import cancel_nights
-
-    definition = prepared(name)
-    done = cancel_nights(definition, load_settings())
-    if as_json:
-        print_json({"pipeline": name, "cancelled": done})
-    for sentence in [] if as_json else done or [f"nothing is under way for {name}"]:
-        say(sentence)
-
-
-def _exit_code_of(state: str, state_name: str) -> int:
-    """Prefect says held as a completed run of that name; it does not keep a failure's own code."""
-    from domain.errors import EXIT_HELD
-
-    if state != "COMPLETED":
-        return EXIT_FAILED
-    return EXIT_HELD if state_name == "Held" else EXIT_DONE
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
