@@ -53,8 +53,8 @@ def night_vs_plain_calls(size: str = "small") -> dict[str, dict[str, float]]:
             ours.append(_timed(lambda label=label: outcome_of(nightly(PIPELINE, label, return_state=True))))
         backfill = _backfill_seconds(definition, size)
     counted = [number for number in range(WARM_UP, len(nights)) if not _trains(other[number][1])]
-    seconds = statistics.fmean(ours[number][0] for number in counted)
-    plain_seconds = statistics.fmean(other[number][0] for number in counted)
+    seconds = statistics.median(ours[number][0] for number in counted)
+    plain_seconds = statistics.median(other[number][0] for number in counted)
     return {
         "night_vs_plain_calls": {
             "ratio": round(seconds / plain_seconds, 3),
@@ -131,7 +131,7 @@ def _backfill_seconds(definition: Definition, size: str) -> float:
     with listening(listen):
         backfill(PIPELINE, calendar.label(nights[0]), calendar.label(nights[-1]), return_state=True)
     spans = [after - before for before, after in pairwise(ends)]
-    return statistics.fmean(span for span, report in zip(spans, reports, strict=True) if not _trains(report))
+    return statistics.median(span for span, report in zip(spans, reports, strict=True) if not _trains(report))
 
 
 def _peak_mb() -> float:
@@ -156,10 +156,12 @@ def _prefect(settings: Settings) -> Iterator[None]:
         os.environ.update(settings_environment(settings) | prefect_environment(settings, url=services.prefect_url))
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
         load_settings.cache_clear()
+        from prefect.context import SyncClientContext
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         logging.getLogger("overnight").propagate = False
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        # Prefect's client, which reads a bundle of certificates, is made once: a process that takes one night makes one.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), SyncClientContext.get_or_create():
             yield
         from prefect.logging.handlers import APILogWorker
 

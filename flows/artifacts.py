@@ -1,19 +1,23 @@
-"""What a night leaves in Prefect's UI: its summary, the validation's table, the model's figures. Read from the ledger
-when the night is over; nothing here can fail it."""
+"""What a night leaves in Prefect's UI: the validation's table, the model's figures, its summary. Read from the ledger; nothing
+here can fail a night."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Self
 
 import sqlalchemy as sa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from deployments.catalogue import Definition
-from domain.report import NightReport
+from domain.interval import Interval
+from domain.report import NightReport, StageReport
 from domain.words import Stage, StageState
 from infra.settings import Settings
 from store.engine import transaction
 from tasks.context import writer_engine
+from tasks.night import StageCall
 
 log = logging.getLogger("overnight.artifacts")
 
@@ -29,33 +33,61 @@ _MODEL = sa.text("""
 """)
 
 
-def show_night(definition: Definition, report: NightReport, settings: Settings) -> None:
-    """Makes the artifacts of one night; a failure to do so is one warning in the log."""
-    name = definition.pipeline.name.replace("_", "-")
-    label = f"{definition.pipeline.name} {definition.pipeline.calendar.label(report.interval)}"
-    try:
-        create_markdown_artifact(describe_night(report, label=label), key=f"{name}-night", description=report.reason)
-        with transaction(writer_engine(settings)) as connection:
-            verdict = _one(connection, _VERDICT, report)
-            model = _one(connection, _MODEL, report)
-        if verdict and _said_something(report, Stage.VALIDATE):
-            table = describe_verdict(verdict, label=label)
-            create_markdown_artifact(table, key=f"{name}-validation", description=verdict["reason"])
-        if model and _said_something(report, Stage.TRAIN):
-            create_table_artifact(
-                model_table(model), key=f"{name}-model", description=f"{label}: model {model['version']}, trained tonight"
-            )
-    except Exception as error:  # Prefect's server or the ledger may be away, and the night is over
-        log.warning("%s: what Prefect's UI would show of it could not be written: %s", label, error)
+class Showing:
+    """One night's artifacts: what validation and training found is made beside the stages that follow, the summary at the end.
+    A failure to make one is a warning in the log."""
 
+    def __init__(self, definition: Definition, night: Interval, settings: Settings) -> None:
+        self.settings = settings
+        self.name = definition.pipeline.name.replace("_", "-")
+        self.label = f"{definition.pipeline.name} {definition.pipeline.calendar.label(night)}"
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="artifacts")
 
-def _one(connection: sa.Connection, query: sa.TextClause, report: NightReport) -> dict[str, Any] | None:
-    line = connection.execute(query, {"run": report.run}).first()
-    return line._asdict() if line else None
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown()
 
-def _said_something(report: NightReport, stage: Stage) -> bool:
-    return any(one.stage is stage and one.state in (StageState.DONE, StageState.HELD) for one in report.stages)
+    def after(self, call: StageCall) -> StageCall:
+        """The same way of calling stages, with artifacts after those that have something to show."""
+        shows = {Stage.VALIDATE: self._show_verdict, Stage.TRAIN: self._show_model}
+
+        def call_and_show(stage: Stage, run_id: int, settings: Settings) -> StageReport:
+            report = call(stage, run_id, settings)
+            if stage in shows and report.state in (StageState.DONE, StageState.HELD):
+                self._beside.submit(copy_context().run, self._make, shows[stage], run_id)
+            return report
+
+        return call_and_show
+
+    def end(self, report: NightReport) -> None:
+        self._make(self._show_night, report)
+
+    def _make(self, show: Callable[[Any], object], what: int | NightReport) -> None:
+        try:
+            show(what)
+        except Exception as error:  # Prefect's server or the ledger may be away, and the night goes on
+            log.warning("%s: what Prefect's UI would show of it could not be written: %s", self.label, error)
+
+    def _show_night(self, report: NightReport) -> None:
+        text = describe_night(report, label=self.label)
+        create_markdown_artifact(text, key=f"{self.name}-night", description=report.reason)
+
+    def _show_verdict(self, run_id: int) -> None:
+        if verdict := self._read(_VERDICT, run_id):
+            table = describe_verdict(verdict, label=self.label)
+            create_markdown_artifact(table, key=f"{self.name}-validation", description=verdict["reason"])
+
+    def _show_model(self, run_id: int) -> None:
+        if model := self._read(_MODEL, run_id):
+            about = f"{self.label}: model {model['version']}, trained tonight"
+            create_table_artifact(model_table(model), key=f"{self.name}-model", description=about)
+
+    def _read(self, query: sa.TextClause, run_id: int) -> dict[str, Any] | None:
+        with transaction(writer_engine(self.settings)) as connection:
+            line = connection.execute(query, {"run": run_id}).first()
+        return line._asdict() if line else None
 
 
 def describe_night(report: NightReport, *, label: str) -> str:

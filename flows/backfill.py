@@ -8,6 +8,7 @@ from flows.nightly import nightly
 from flows.nights import take_nights
 from flows.occasion import name_backfill
 from flows.outcome import told_as_state
+from flows.policy import KEEPS_NOTHING
 from infra.settings import load_settings
 from tasks.planning import plan_range
 from tasks.prepare import prepare
@@ -15,8 +16,8 @@ from tasks.spread import backfill_address
 
 
 # `from` and `to` would be the words, but `from` is Python's own and cannot name a parameter.
-@flow(name="backfill", flow_run_name=name_backfill, persist_result=False)
-@told_as_state
+@flow(name="backfill", **KEEPS_NOTHING)
+@told_as_state(called=name_backfill)
 def backfill(
     pipeline: str,
     start: str,

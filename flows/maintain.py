@@ -9,11 +9,12 @@ from prefect.states import Completed, Failed
 
 from domain.errors import OvernightError
 from domain.planning import RETRY_DELAYS
+from flows.policy import KEEPS_NOTHING
 from infra.settings import load_settings
 from tasks.maintain import keep_house
 
 
-@flow(name="maintain", persist_result=False, retries=1, retry_delay_seconds=RETRY_DELAYS[-1])
+@flow(name="maintain", retries=1, retry_delay_seconds=RETRY_DELAYS[-1], **KEEPS_NOTHING)
 def maintain() -> Any:
     """Does what `overnight prune --yes` does, for every pipeline. Safe to run at any time, and to kill."""
     logging.getLogger("overnight").setLevel(logging.INFO)

@@ -6,10 +6,11 @@ from prefect import flow
 
 from domain.planning import LATE_ROWS, ModelMode
 from domain.report import NightReport
-from flows.artifacts import show_night
+from flows.artifacts import Showing
 from flows.nights import late_nights, missed_nights, take_nights
 from flows.occasion import choose_interval, holder, name_night, scheduled_moment, trigger
 from flows.outcome import tell, told_as_state
+from flows.policy import KEEPS_NOTHING
 from flows.stages import stage_tasks
 from infra.settings import load_settings
 from tasks.expectations import allow_preload
@@ -21,8 +22,8 @@ from tasks.telling import tell_at_once
 from tasks.webhook import tell_webhook
 
 
-@flow(name="nightly", flow_run_name=name_night, persist_result=False)
-@told_as_state
+@flow(name="nightly", **KEEPS_NOTHING)
+@told_as_state(called=name_night)
 def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-due") -> NightReport | str:
     """Takes `pipeline` through its night.
 
@@ -45,8 +46,10 @@ def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-d
         return tonight.why
     stages = stage_tasks(settings, call=runner_for(definition.pipeline, settings))
     also = describe_retakes(definition, retaken)
-    report = take_night(definition, night, settings, trigger=trigger(), call=stages, holder=holder(), model=model, also=also)
-    show_night(definition, report, settings)
+    with Showing(definition, night, settings) as showing:
+        call, who = showing.after(stages), holder()
+        report = take_night(definition, night, settings, trigger=trigger(), call=call, holder=who, model=model, also=also)
+        showing.end(report)
     tell(definition, report)
     tell_at_once(definition, report, settings, trigger=trigger(), asked="tell" in holder())
     tell_webhook(definition, settings, now=datetime.now(UTC))

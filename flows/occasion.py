@@ -108,13 +108,17 @@ def is_cancelled() -> bool:
     return False
 
 
-def note_process() -> None:
-    """Writes this process's number to a flow run that no worker started, as a worker does: recovery looks for it."""
+def introduce(name: str) -> None:
+    """Tells Prefect what this flow run is called and, as a worker does for those that it starts, which process it is: recovery
+    looks for that. One request; with a name on the flow, Prefect would make another."""
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None or context.flow_run.infrastructure_pid is not None:
+    if context is None or context.flow_run is None:
         return
+    run = context.flow_run
     with suppress(Exception):  # the server is away for a moment, and the night goes on
-        cast(SyncPrefectClient, context.client).update_flow_run(context.flow_run.id, infrastructure_pid=str(os.getpid()))
+        client = cast(SyncPrefectClient, context.client)
+        client.update_flow_run(run.id, name=name, infrastructure_pid=run.infrastructure_pid or str(os.getpid()))
+        run.name = name
 
 
 def name_night() -> str:

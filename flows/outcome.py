@@ -15,7 +15,7 @@ from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import is_cancelled, note_process, place
+from flows.occasion import introduce, is_cancelled, place
 from tasks.stopping import stopping_between_imports
 
 log = logging.getLogger("overnight.night")
@@ -39,31 +39,37 @@ def stop_if_cancelled(reports: Sequence[NightReport]) -> None:
         raise Cancelled(reports)
 
 
-def told_as_state(take: Callable[P, Told]) -> Callable[P, State[Any]]:
-    """Turns what a flow reports, or the OvernightError that it met, into the state that Prefect shows.
+def told_as_state(*, called: Callable[[], str]) -> Callable[[Callable[P, Told]], Callable[P, State[Any]]]:
+    """Turns what a flow reports, or the OvernightError that it met, into the state that Prefect shows; `called` names its runs.
 
     The state's data, which stays in this process, is the report, the list of reports, the sentence that says why there
     was nothing to do, or the error.
     """
 
-    @functools.wraps(take)
-    def told(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
-        # Prefect forwards our lines to its server, but only sets the level of its own.
-        logging.getLogger("overnight").setLevel(logging.INFO)
-        note_process()
-        try:
-            with stopping_between_imports():
-                outcome = take(*args, **kwargs)
-        except OvernightError as error:
-            return Failed(message=str(error), data=error)
-        except Cancelled as stop:
-            return AsCancelled(message=str(stop), data=list(stop.reports))
-        if isinstance(outcome, str):
-            return Completed(name=_NAMES[RunState.SKIPPED], message=outcome, data=outcome)
-        return state_of_nights(outcome) if isinstance(outcome, list) else state_of_night(outcome)
+    def telling(take: Callable[P, Told]) -> Callable[P, State[Any]]:
+        @functools.wraps(take)
+        def told(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+            # Prefect forwards our lines to its server, but only sets the level of its own.
+            logging.getLogger("overnight").setLevel(logging.INFO)
+            introduce(called())
+            try:
+                with stopping_between_imports():
+                    return _as_state(take(*args, **kwargs))
+            except OvernightError as error:
+                return Failed(message=str(error), data=error)
+            except Cancelled as stop:
+                return AsCancelled(message=str(stop), data=list(stop.reports))
 
-    del told.__annotations__["return"]  # Prefect would build a model for it
-    return told
+        del told.__annotations__["return"]  # Prefect would build a model for it
+        return told
+
+    return telling
+
+
+def _as_state(outcome: Told) -> State[Any]:
+    if isinstance(outcome, str):
+        return Completed(name=_NAMES[RunState.SKIPPED], message=outcome, data=outcome)
+    return state_of_nights(outcome) if isinstance(outcome, list) else state_of_night(outcome)
 
 
 def state_of_night(report: NightReport) -> State[NightReport]:

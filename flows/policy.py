@@ -1,10 +1,12 @@
-"""The one policy for flows: what is tried again, how often, and what Prefect may keep of it."""
+"""The one policy for flows and their tasks: what is tried again, how often, and what Prefect may keep of it."""
 
+from pathlib import Path
 from typing import Any, TypedDict
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.settings import get_current_settings
 
 from domain.errors import OvernightError
 from domain.planning import RETRY_DELAYS
@@ -34,3 +36,14 @@ POLICY: Policy = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
+
+
+class Kept(TypedDict):
+    """What Prefect may keep of a flow run, for `prefect.flow`."""
+
+    persist_result: bool
+    result_storage: Path
+
+
+# Nor is a flow's result kept. Where it would lie is named, because Prefect asks its server for the place otherwise, twice a run.
+KEEPS_NOTHING: Kept = {"persist_result": False, "result_storage": get_current_settings().results.local_storage_path}

@@ -21,7 +21,7 @@ from flows.policy import POLICY
 from infra.cluster import count_workers
 from infra.settings import Settings
 from tasks.right_of_way import give_way
-from tasks.spread import pieces_of, take_there
+from tasks.spread import AHEAD, pieces_of, take_there
 
 
 @task(name="night", task_run_name="{pipeline} {label}", **POLICY)
@@ -36,11 +36,11 @@ def night(pipeline: str, label: str, model: ModelMode, backfill: str, place: int
 def take_nights_on_dask(
     definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode
 ) -> list[NightReport]:
-    """Takes the nights oldest first, one on each worker, with the result of one after the other."""
+    """Takes the nights oldest first, `AHEAD` on each worker, with the result of one after the other."""
     reports: list[NightReport] = []
     pieces, under_way = deque(pieces_of(definition, nights, model=model)), deque[tuple[Any, Any]]()
     with DaskTaskRunner(address=address) as runner:
-        lanes = _count_lanes(runner, address)
+        lanes = _count_lanes(runner, address) * AHEAD
         while pieces or under_way:
             while pieces and len(under_way) < lanes:
                 give_way(settings)

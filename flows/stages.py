@@ -1,5 +1,7 @@
 """The one place where stages become Prefect tasks."""
 
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from prefect import Task, task
@@ -14,16 +16,21 @@ from infra.settings import Settings
 from tasks.night import StageCall
 from tasks.perform import perform
 
+_performer: ContextVar[tuple[StageCall, Settings]] = ContextVar("performer")
+
 
 def stage_tasks(settings: Settings, *, call: StageCall = perform) -> StageCall:
     """A way of calling stages, for `take_night`, in which each is a Prefect task of its name under the one policy.
 
     A task is handed the number of its run and nothing else.
     """
-    tasks = {stage: _as_task(stage, settings, call=call) for stage in Stage}
 
     def call_through_prefect(stage: Stage, run_id: int, _: Settings) -> StageReport:
-        state: State[StageReport | OvernightError] = tasks[stage](run_id, return_state=True)
+        token = _performer.set((call, settings))
+        try:
+            state: State[StageReport | OvernightError] = _task_of(stage)(run_id, return_state=True)
+        finally:
+            _performer.reset(token)
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, BaseException):
             raise outcome
@@ -33,10 +40,14 @@ def stage_tasks(settings: Settings, *, call: StageCall = perform) -> StageCall:
     return call_through_prefect
 
 
-def _as_task(stage: Stage, settings: Settings, *, call: StageCall) -> Task[[int], Any]:
+@cache
+def _task_of(stage: Stage) -> Task[[int], Any]:
+    """Made once a process: Prefect reads a task's source and hashes it, which takes as long as a small stage."""
+
     # A failure is returned as a state instead of raised: Prefect then shows our sentence, retries by the same policy,
     # and prints no traceback of an error that is already explained.
     def perform_stage(run: int) -> StageReport | State[Any]:
+        call, settings = _performer.get()
         try:
             return call(stage, run, settings)
         except OvernightError as error:

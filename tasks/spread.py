@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("overnight.night")
 WORTH_SPREADING = 500_000  # rows; below, a process has scored them before workers have loaded the model
 RANGE = 200_000  # rows, about: a second of prediction
+AHEAD = 2  # nights that each worker has: while one waits for another's training, the next one's rows are taken in and judged
 _PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds; the lock of a worker that died is free when Postgres notices
 
 
@@ -140,7 +141,7 @@ def take_nights_there(
     from infra.cluster import connect, work_through
 
     with connect(address) as client:
-        yield from work_through(client, take_there, pieces_of(definition, nights, model=model), ahead=1, in_order=True)
+        yield from work_through(client, take_there, pieces_of(definition, nights, model=model), ahead=AHEAD, in_order=True)
 
 
 @dataclass(frozen=True, slots=True)
