@@ -16,14 +16,18 @@ from store.batches import Recipe
 from store.engine import transaction
 from store.models import champion_for, newest_trained
 from store.nights import history_of, history_of_each, known_nights
+from store.recovery import close_dead_runs
 from tasks.changes import input_changes, own_code
 from tasks.context import code_of, writer_engine
+from tasks.recovery import is_holder_alive
 
 
 def plan_scheduled(definition: Definition, own: Interval, settings: Settings, *, tick: datetime, now: datetime) -> Tonight:
-    """What the run of the schedule's `tick` does when it starts at `now`, by the pipeline's catch-up policy."""
-    pipeline = definition.pipeline
-    with transaction(writer_engine(settings)) as connection:
+    """What the run of the schedule's `tick` does when it starts at `now`, by the pipeline's catch-up policy. A night whose
+    process died is missing, whether anybody has noticed or not."""
+    pipeline, engine = definition.pipeline, writer_engine(settings)
+    close_dead_runs(engine, is_alive=is_holder_alive)
+    with transaction(engine) as connection:
         known = known_nights(connection, pipeline.name, start=pipeline.calendar.first.start, end=now)
     return plan_tonight(pipeline.calendar, pipeline.catch_up, own=own, tick=tick, now=now, known=known)
 

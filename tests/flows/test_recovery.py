@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,6 +23,7 @@ from infra.settings import Settings
 from store.recovery import close_dead_runs
 from store.runs import claim
 from tasks.night import whoami
+from tasks.planning import plan_scheduled
 from tasks.recovery import _close, _deserves_another_try, is_dead, is_holder_alive, recover
 
 Write = Callable[..., Path]
@@ -83,6 +85,19 @@ def test_a_run_whose_night_is_locked_is_alive_whatever_number_its_process_has_el
         assert not _deserves_another_try(run, writer)
     assert [name for _, name in close_dead_runs(writer, is_alive=is_holder_alive)] == ["shops"]
     assert _deserves_another_try(run, writer)
+
+
+def test_a_night_whose_run_died_is_caught_up_though_nobody_was_there_to_notice(
+    settings: Settings, shops: Definition, writer: sa.Engine
+) -> None:
+    calendar = shops.pipeline.calendar
+    with claim(writer, "shops", calendar.first, trigger="schedule", holder={"host": "elsewhere", "pid": 1}):
+        pass  # the lock is free again, and the line of the run is as a dead process leaves it
+    everything = replace(shops, pipeline=shops.pipeline.model_copy(update={"catch_up": "all"}))
+    tick = datetime(2024, 1, 4, 2, tzinfo=calendar.timezone)
+    tonight = plan_scheduled(everything, calendar.named("2024-01-03"), settings, tick=tick, now=tick)
+    assert [calendar.label(night) for night in tonight.missed] == ["2024-01-01", "2024-01-02"]
+    assert run_states(writer) == ["crashed"]
 
 
 _CLAIM_AND_SLEEP = """
