@@ -1,7 +1,10 @@
 """`make bench [size=small|full]`: every comparison in one run, each in a process of its own; a table, results.json, and the page.
 
 Each comparison measures ours and the other side by side. What a ratio means, which side of 1 is better and what was asked
-stands in `bench/ratios.py`. `--guard` compares with the committed ratios instead of writing, and never fails.
+stands in `bench/ratios.py`. What is measured is kept at once, so that a run that is interrupted loses only what it was about;
+what fails is named at the end, and the exit code is 1. `--guard` compares with the committed ratios instead of writing, and never
+fails. Curves, profiles, kills, load and strangers' tables are measured on their own: `python -m bench.scaling`, `bench.profile`,
+`bench.kills`, `bench.load` and `bench.strangers`.
 """
 
 import argparse
@@ -9,10 +12,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from bench.clock import LEFT_OUT
 from bench.guard import warn
 from bench.page import write_pages
 from bench.ratios import BY_NAME, RATIOS
@@ -32,45 +36,53 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.only if name not in FILES]:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(FILES)}")
-    found, failed = _measure_all(arguments.only or FILES, arguments.size, within=arguments.within)
-    committed = read_results()
+    names, committed, found = arguments.only or FILES, ratios_of(read_results(), arguments.size), Found()
+    for ratios in _measure_all(names, arguments.size, within=arguments.within):
+        found |= ratios
+        if not arguments.guard:
+            _keep(ratios, size=arguments.size)
     _print(found)
+    asked = [name for name, one in BY_NAME.items() if one.file in names]
     if arguments.guard:
-        asked = {name for name, one in BY_NAME.items() if one.file in (arguments.only or FILES)}
-        warn(found, {name: figures for name, figures in ratios_of(committed, arguments.size).items() if name in asked})
+        warn(found, {name: figures for name, figures in committed.items() if name in asked})
         return 0
-    write_results(merge(committed, found, size=arguments.size, machine=this_machine(), day=today()))
+    missing = [name for name in asked if name not in found]
+    say("written to bench/results.json and docs/explanation/figures.md")
+    if missing:
+        say(f"not measured, and as before: {', '.join(missing)}")
+    return 1 if missing else 0
+
+
+def _keep(found: Found, *, size: str) -> None:
+    write_results(merge(read_results(), found, size=size, machine=this_machine(), day=today()))
     write_pages()
-    missing = f"; not measured: {', '.join(failed)}" if failed else ""
-    say(f"written to bench/results.json and docs/explanation/figures.md{missing}")
-    return 1 if failed else 0
 
 
-def _measure_all(names: list[str] | tuple[str, ...], size: str, *, within: float) -> tuple[Found, list[str]]:
-    began, found, failed = monotonic(), Found(), list[str]()
+def _measure_all(names: Sequence[str], size: str, *, within: float) -> Iterator[Found]:
+    began = monotonic()
     for number, name in enumerate(names):
         if monotonic() - began > within:
             say(f"{within:.0f} s are over; left out: {', '.join(names[number:])}")
             break
         start = monotonic()
         say(f"measuring {name} ({size})")
-        ratios = _measure(name, size)
+        yield _measure(name, size)
         say(f"  {monotonic() - start:.0f} s")
-        failed += [] if ratios else [name]
-        found |= ratios
-    return found, failed
 
 
 def _measure(name: str, size: str) -> Found:
-    """One file's ratios; none, and what it said last, when it failed."""
+    """One file's ratios, those that it could take; and what it said of what it could not."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", size], capture_output=True, text=True, check=False, env=environment
     )  # fmt: skip
-    ratios = read_objects(done.stdout)
-    if done.returncode or not ratios:
-        say(f"  {name} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
-    return ratios
+    lines = done.stderr.strip().splitlines()
+    for line in lines:
+        if LEFT_OUT in line:
+            say(f"  {line}")
+    if done.returncode:
+        say(f"  {name} failed: {(lines or ['without a word'])[-1]}")
+    return read_objects(done.stdout)
 
 
 def read_objects(text: str) -> Found:

@@ -3,6 +3,7 @@
 import os
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,23 +14,32 @@ import psutil
 from infra.postgres import Postmaster
 
 ROUNDS = 5  # that count, after one that does not
+LEFT_OUT = "is left out:"  # what is printed on stderr of another tool that fails
+LONG, FEWER = 60.0, 3  # a round that takes longer than so many seconds is taken this often
 Figures = dict[str, float]
 
 
 def in_turn(sides: Mapping[str, Callable[[], Figures]], *, server: Postmaster, rounds: int = ROUNDS) -> dict[str, Figures]:
     """Medians of each side's figures over rounds taken in turn, so that all meet the same weather; the first is a warm-up.
 
-    A side works and returns its own `seconds`, `cpu_seconds` and `peak_mb`; what the database spent on it is added.
+    A side works and returns its own `seconds`, `cpu_seconds` and `peak_mb`; what the database spent on it is added, and how many
+    `rounds` count. Another tool that fails (RuntimeError) is told on stderr and left out from then on: the others go on.
     """
-    taken: dict[str, list[Figures]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, work in sides.items():
+    began, left, taken = time.monotonic(), dict(sides), dict[str, list[Figures]]()
+    while left and (number := max(map(len, taken.values()), default=0)) <= rounds:
+        if number == 1 and time.monotonic() - began > LONG:
+            rounds = min(rounds, FEWER)
+        for name, work in list(left.items()):
             before = database_cpu(server)
-            figures = work()
+            try:
+                figures = work()
+            except RuntimeError as error:
+                print(f"{name} {LEFT_OUT} {error}", file=sys.stderr)
+                left.pop(name)
+                continue
             figures["cpu_seconds"] = figures.get("cpu_seconds", 0.0) + database_cpu(server) - before
-            if number:
-                taken[name].append(figures)
-    return {name: median_of(figures) for name, figures in taken.items()}
+            taken.setdefault(name, []).append(figures)
+    return {name: median_of(taken[name][1:]) | {"rounds": float(rounds)} for name in left}
 
 
 def median_of(rounds: Sequence[Figures]) -> Figures:
@@ -38,11 +48,11 @@ def median_of(rounds: Sequence[Figures]) -> Figures:
     return {name: max(values) if name == "peak_mb" else statistics.median(values) for name, values in found.items()}
 
 
-def beside(ours: Figures, other: Figures, *, rounds: int = ROUNDS) -> dict[str, Any]:
+def beside(ours: Figures, other: Figures) -> dict[str, Any]:
     """The figures of both sides as results.json holds them."""
     names = ("seconds", "cpu_seconds", "peak_mb")
     found = {name: _rounded(ours[name]) for name in names if name in ours}
-    return found | {f"other_{name}": _rounded(other[name]) for name in names if name in other} | {"rounds": rounds}
+    return found | {f"other_{name}": _rounded(other[name]) for name in names if name in other} | {"rounds": int(ours["rounds"])}
 
 
 def _rounded(value: float) -> float:

@@ -10,7 +10,6 @@ import json
 import random
 import sqlite3
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from typing import Any
 import psycopg2
 
 from bench.peers import peers_python
-from bench.serving import ROUNDS, ROWS, ask_for_a_while, compare, fill, serve
-from infra.postgres import database_url, stop_server
+from bench.serving import ROUNDS, ask_for_a_while, compare, filled, serve
+from infra.postgres import database_url
 from infra.settings import Settings
 
 _COLUMNS = "id, prediction, probability, model_version, carrier, distance, late"
@@ -30,15 +29,10 @@ def web_vs_datasette(size: str = "small") -> dict[str, dict[str, Any]]:
     python = peers_python()
     if python is None:
         return {}
-    with tempfile.TemporaryDirectory(prefix="ov") as folder:
-        settings = Settings(home=Path(folder) / "home")
-        try:
-            batch, _ = fill(settings, ROWS[size])
-            copy = Path(folder) / "copy.db"
-            _copy(database_url(settings, role="reader"), copy, batch)
-            return _measure(settings, copy, ROWS[size], python)
-        finally:
-            stop_server(settings.postgres_folder)
+    with filled(size) as (settings, rows, (batch, _)):
+        copy = settings.home / "copy.db"
+        _copy(database_url(settings, role="reader"), copy, batch)
+        return _measure(settings, copy, rows, python)
 
 
 def _copy(url: str, path: Path, batch: int) -> None:

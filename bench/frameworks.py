@@ -9,16 +9,17 @@ import json
 import random
 import statistics
 import sys
-import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench.clock import LEFT_OUT
 from bench.peers import peers_python
-from bench.serving import ROWS, SECONDS, ask_for_a_while, fill, serve
-from infra.postgres import database_url, stop_server
+from bench.serving import SECONDS, ask_for_a_while, filled, serve
+from infra.postgres import database_url
 from infra.settings import Settings
 
 ROUNDS = 5
@@ -30,12 +31,8 @@ def web_vs_frameworks(size: str = "small") -> dict[str, dict[str, Any]]:
     python = peers_python()
     if python is None:
         return {}
-    with tempfile.TemporaryDirectory(prefix="ov") as folder:
-        settings = Settings(home=Path(folder) / "home")
-        try:
-            return _measure(settings, ROWS[size], fill(settings, ROWS[size]), python)
-        finally:
-            stop_server(settings.postgres_folder)
+    with filled(size) as (settings, rows, numbers):
+        return _measure(settings, rows, numbers, python)
 
 
 def _measure(settings: Settings, rows: int, numbers: tuple[int, int], python: str) -> dict[str, dict[str, Any]]:
@@ -46,15 +43,22 @@ def _measure(settings: Settings, rows: int, numbers: tuple[int, int], python: st
         servers = {"ours": stack.enter_context(serve(["-m", "web"], settings))}
         for name in ("flask", "django"):
             command = [str(FRONT), f"{name}_app", url, *map(str, numbers)]
-            servers[name] = stack.enter_context(serve(command, settings, python=python))
+            try:
+                servers[name] = stack.enter_context(serve(command, settings, python=python))
+            except RuntimeError as error:
+                print(f"{name} {LEFT_OUT} {error}", file=sys.stderr)
         for number in range(ROUNDS + 1):
             for name, server in servers.items():
                 before = _cpu(server)
-                rate, _ = ask_for_a_while(server, lambda name=name: paths[name].format(chance.randint(1, rows)))
+                rate, _ = ask_for_a_while(server, partial(_path, paths[name], chance, rows))
                 if number:  # the first is a warm-up
                     taken[name].append((rate, _cpu(server) - before))
         peaks = {name: _peak(server) for name, server in servers.items()}
-    return {f"web_lookup_vs_{name}": _beside(taken, peaks, name, rows) for name in ("flask", "django")}
+    return {f"web_lookup_vs_{name}": _beside(taken, peaks, name, rows) for name in servers if name != "ours"}
+
+
+def _path(form: str, chance: random.Random, rows: int) -> str:
+    return form.format(chance.randint(1, rows))
 
 
 def _beside(taken: dict[str, list[tuple[float, float]]], peaks: dict[str, int], name: str, rows: int) -> dict[str, Any]:

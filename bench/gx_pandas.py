@@ -18,8 +18,6 @@ from bench.rivals import run_rival
 from bench.validate import ROWS, SUITE, Loaded, cost, loaded
 from infra.postgres import ensure_database
 
-ROUNDS = {"small": 5, "full": 3}  # a round of the full size takes theirs more than a minute
-
 
 def validate_vs_gx_pandas(size: str = "small") -> dict[str, dict[str, Any]]:
     with loaded(ROWS[size]) as there:
@@ -28,12 +26,12 @@ def validate_vs_gx_pandas(size: str = "small") -> dict[str, dict[str, Any]]:
         suite.write_text(json.dumps(yaml.safe_load(SUITE)))
         theirs = lambda: run_rival("gx_on_pandas", str(rows), str(suite), python=sys.executable)  # noqa: E731
         sides = {"ours": lambda: cost(there.judge), "other": theirs}
-        found = in_turn(sides, server=there.server, rounds=ROUNDS[size])
+        found = in_turn(sides, server=there.server)
     ours, other = found["ours"], found["other"]
     return {
         "validate_vs_gx_pandas": {
             "ratio": round(ours["cpu_seconds"] / other["cpu_seconds"], 3), "ours": round(ours["cpu_seconds"], 2),
-            "other": round(other["cpu_seconds"], 2), "rows": there.batch.rows, **beside(ours, other, rounds=ROUNDS[size]),
+            "other": round(other["cpu_seconds"], 2), "rows": there.batch.rows, **beside(ours, other),
         }
     }  # fmt: skip
 

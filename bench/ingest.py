@@ -75,18 +75,18 @@ def _measure(settings: Settings, size: str) -> dict[str, dict[str, Any]]:
     ratios = {
         f"ingest_vs_{name}": {
             "ratio": round(rates["ours"] / rates[name], 3), **shared, "other": round(rates[name]), "other_rows": counts[name],
-            **beside(ours, found[name], rounds=rounds),
+            **beside(ours, found[name]),
         }
         for name in ("psql_copy", "to_sql", "adbc", "dlt")
         if name in found
     }  # fmt: skip
     ratios["rss_10x_rows"] = {
         "ratio": round(ours["peak_mb"] / tenth["peak_mb"], 3), "rows": rows,
-        "ours": round(ours["peak_mb"]), "other": round(tenth["peak_mb"]), **beside(ours, tenth, rounds=rounds),
+        "ours": round(ours["peak_mb"]), "other": round(tenth["peak_mb"]), **beside(ours, tenth),
     }  # fmt: skip
     ratios["parquet_vs_csv"] = {
         "ratio": round(rates["parquet"] / rates["ours"], 3), "rows": rows,
-        "ours": round(rates["parquet"]), "other": round(rates["ours"]), **beside(found["parquet"], ours, rounds=rounds),
+        "ours": round(rates["parquet"]), "other": round(rates["ours"]), **beside(found["parquet"], ours),
     }  # fmt: skip
     return ratios
 

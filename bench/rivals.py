@@ -10,14 +10,17 @@ from bench.clock import Figures
 from bench.peers import peers_python
 
 _FOLDER = Path(__file__).parent / "others"
+_AT_MOST = 900  # seconds that one call of another tool may take
 
 
 def run_rival(name: str, *arguments: str, python: str | None = None) -> Figures:
     """What `bench/others/NAME.py` tells of itself: seconds, CPU seconds, peak memory. Raises RuntimeError with its last words."""
-    done = subprocess.run(
-        [python or _python(), str(_FOLDER / f"{name}.py"), *arguments], capture_output=True, text=True, check=False,
-        env={**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
+    command = [python or _python(), str(_FOLDER / f"{name}.py"), *arguments]
+    environment = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "PYTHONWARNINGS": "ignore"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=_AT_MOST)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{name} was not done after {_AT_MOST} seconds") from error
     if done.returncode:
         raise RuntimeError(f"{name}: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
     found: Figures = json.loads(done.stdout.strip().splitlines()[-1])

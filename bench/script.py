@@ -8,6 +8,7 @@ CPU seconds of ours / the script's, the database's included, the median of night
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -38,8 +39,8 @@ def _measure(settings: Settings, count: int) -> dict[str, dict[str, Any]]:
     ours, other = list[Figures](), list[Figures]()
     for number, night in enumerate(nights_of(definition, WARM_UP + count)):
         day, before = night.start.date(), glue.trained
-        report, spent = _cost(server, lambda night=night: take_night(definition, night, settings, trigger="bench"))
-        written, its = _cost(server, lambda day=day: glue.take(day))
+        report, spent = _cost(server, partial(take_night, definition, night, settings, trigger="bench"))
+        written, its = _cost(server, partial(glue.take, day))
         assert report.state is RunState.PUBLISHED, report.reason
         if number >= WARM_UP:
             assert written == report.rows_scored, (written, report.rows_scored)
@@ -51,7 +52,7 @@ def _measure(settings: Settings, count: int) -> dict[str, dict[str, Any]]:
         "night_vs_script": {
             "ratio": round(mine["cpu_seconds"] / theirs["cpu_seconds"], 3),
             "ours": round(mine["cpu_seconds"], 3), "other": round(theirs["cpu_seconds"], 3), "rows": round(mine["rows"]),
-            **beside(mine, theirs, rounds=len(ours)), "peak_mb": round(own_peak()),
+            **beside(mine | {"rounds": len(ours)}, theirs), "peak_mb": round(own_peak()),
         }
     }  # fmt: skip
 

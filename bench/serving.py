@@ -6,10 +6,12 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
@@ -18,7 +20,7 @@ import sqlalchemy as sa
 
 from domain.pipeline import Pipeline
 from domain.words import BatchKind, Outcome, RunState
-from infra.postgres import ensure_database
+from infra.postgres import ensure_database, stop_server
 from infra.settings import Settings
 from store.batches import count_batch, open_batch, record_verdict, seal_batch
 from store.engine import create_engine, transaction
@@ -98,13 +100,27 @@ def _predict(writer: sa.Engine, run: Run, landed: int, rows: int) -> int:
 
 
 @contextmanager
+def filled(size: str) -> Iterator[tuple[Settings, int, tuple[int, int]]]:
+    """A home with one published night: its settings, how many rows, and the numbers of the prediction and the input batch."""
+    with tempfile.TemporaryDirectory(prefix="ov") as folder:
+        settings = Settings(home=Path(folder) / "home")
+        try:
+            yield settings, ROWS[size], fill(settings, ROWS[size])
+        finally:
+            stop_server(settings.postgres_folder)
+
+
+@contextmanager
 def serve(command: Sequence[str], settings: Settings, *, python: str = sys.executable) -> Iterator[psutil.Process]:
-    """A server of its own process, asked on the port that it is given last; its process has that as `port`."""
+    """A server of its own process, asked on the port that it is given last; its process has that as `port`.
+
+    What it prints is not read: Datasette has a line for each answer, which it would wait for a terminal to show.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "OVERNIGHT_HOME": str(settings.home)}
-    process = subprocess.Popen([python, *command, "--port", str(port)], env=environment)
+    process = subprocess.Popen([python, *command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
     try:
         watched = psutil.Process(process.pid)
         watched.port = port  # type: ignore[attr-defined]
@@ -113,6 +129,8 @@ def serve(command: Sequence[str], settings: Settings, *, python: str = sys.execu
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             sleep(0.1)
+        else:
+            raise RuntimeError(f"{' '.join(command)} does not listen")
         sleep(1.5)  # its pool and its listening session
         yield watched
     finally:

@@ -52,7 +52,7 @@ def night_vs_metaflow(_: str = "small") -> dict[str, dict[str, Any]]:
     return {
         "night_vs_metaflow": {
             "ratio": round(ours["cpu_seconds"] / other["cpu_seconds"], 3), "ours": round(ours["cpu_seconds"], 2),
-            "other": round(other["cpu_seconds"], 2), "rows": 900, **beside(ours, other, rounds=ROUNDS),
+            "other": round(other["cpu_seconds"], 2), "rows": 900, **beside(ours, other),
         }
     }  # fmt: skip
 

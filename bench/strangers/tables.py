@@ -24,8 +24,9 @@ def _bundled(at: Path, _: Chance, name: str) -> Brought:
     return world.bundled(name, at)
 
 
-TABLES: dict[str, Callable[[Path, Chance], Brought]] = {maker.__name__: maker for maker in _MAKERS} | {
-    name: partial(_bundled, name=name) for name in _BUNDLED
+TABLES: dict[str, Callable[[Path, Chance], Brought]] = {
+    **{maker.__name__: maker for maker in _MAKERS},
+    **{name: partial(_bundled, name=name) for name in _BUNDLED},
 }
 
 

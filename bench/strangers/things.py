@@ -97,7 +97,7 @@ def wines(at: Path, c: Chance) -> Brought:
 
 def energy(at: Path, c: Chance) -> Brought:
     when = pd.date_range("2023-01-01", periods=10000, freq="15min")
-    hour, heat = when.hour + when.minute / 60, 8 - 9 * np.cos(when.day_of_year / 58.1) + c.normal(0, 2, len(when))
+    hour, heat = when.hour + when.minute / 60, pd.Series(8 - 9 * np.cos(when.day_of_year / 58.1) + c.normal(0, 2, len(when)))
     load = (
         420
         + 160 * np.sin((hour - 7) / 3.82)

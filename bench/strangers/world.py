@@ -145,7 +145,9 @@ def returns(at: Path, c: Chance) -> Brought:
     spread, volume = c.normal(0, 1, n), c.lognormal(10, 2, n).round()
     value = np.where(c.random(n) < 0.4, 0, 3 * spread + c.standard_t(3, n)).round(4)
     known = pd.DataFrame({"spread": spread.round(5), "volume": volume, "side": pick(c, n, B=1, S=1)})
-    lines = known.assign(meta=[{"venue": v} for v in pick(c, n, X=1, Y=2)], account=c.integers(10**16, 10**17, n), pnl=value)
+    lines = known.assign(
+        meta=pd.Series([{"venue": v} for v in pick(c, n, X=1, Y=2)]), account=c.integers(10**16, 10**17, n), pnl=value
+    )
     lines.to_json(at / "trades.jsonl", orient="records", lines=True)
     return Brought(str(at / "trades.jsonl"), "pnl", "number", known, pd.Series(value))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench.__main__ import read_objects
+from bench.clock import LEFT_OUT, Figures, in_turn
 from bench.guard import warn
 from bench.page import pages
 from bench.ratios import BY_NAME, RATIOS
@@ -14,6 +15,7 @@ from bench.results import PATH, merge, ratios_of, read_results
 from bench.scaling.curves import BY_NAME as CURVES
 from bench.scaling.curves import PATH as CURVES_PATH
 from bench.scaling.curves import keep_point, read_curves
+from infra.postgres import Postmaster
 
 MACHINE = {"cores": 2}
 ASKED_FOR = {
@@ -39,6 +41,15 @@ def test_a_machine_that_measured_nothing_that_is_left_is_forgotten() -> None:
 def test_comparisons_may_print_several_objects_and_other_words() -> None:
     assert read_objects('starting\n{"a": {"ratio": 1}}\n{"b": {"ratio": 2}}\ndone') == {"a": {"ratio": 1}, "b": {"ratio": 2}}
     assert read_objects("nothing at all") == {}
+
+
+def test_another_tool_that_fails_costs_its_own_figures_alone(server: Postmaster, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> Figures:
+        raise RuntimeError("no such wheel")
+
+    found = in_turn({"other": fail, "ours": lambda: {"seconds": 2.0}}, server=server, rounds=1)
+    assert (list(found), found["ours"]["seconds"], found["ours"]["rounds"]) == (["ours"], 2.0, 1)
+    assert capsys.readouterr().err == f"other {LEFT_OUT} no such wheel\n"
 
 
 TURNS = [
