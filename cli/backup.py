@@ -65,7 +65,9 @@ def restore(
         _end(held, _verified(settings, found), as_json=as_json, then=f"overnight db restore {path} --yes")
         return
     if not as_json:
-        say(f"{path} is of {found.at}: {held['batches']:,} batches of {', '.join(held['pipelines']) or 'no pipeline'}")
+        made = datetime.fromisoformat(found.at).astimezone(UTC)
+        names = ", ".join(held["pipelines"]) or "no pipeline"
+        say(f"{path} is of {made:%Y-%m-%d %H:%M} UTC: {held['batches']:,} batches of {names}")
     if not yes:
         if as_json:
             print_json({**held, "done": False})
