@@ -24,6 +24,9 @@ def publish(night: Night) -> StageReport:
     Nothing moves when readers already see these batches: the report is then `reused`. Held when an operator holds the
     night, or when the predictions differ from the last published night's by more than `publish.hold_if` allows.
     """
+    if night.run.keeps(Stage.PUBLISH):
+        why = f"readers keep what they see, for the run was to begin at {night.run.from_stage}"
+        return StageReport(Stage.PUBLISH, StageState.REUSED, why)
     who = "overnight"
     with transaction(night.engine) as connection:
         run = load_run(connection, night.run.id)

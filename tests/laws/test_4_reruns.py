@@ -155,6 +155,9 @@ def test_a_rerun_that_begins_at_scoring_asks_neither_source_nor_training(
     assert "asked for anew beside batch" in said["score"][1]
     published = take("2024-01-03", from_stage="publish")
     assert (published.state, published.batch, _batches(owner)) == (RunState.SKIPPED, batch, int(batch or 0))
+    observed = take("2024-01-03", from_stage="observe")
+    assert observed.state is RunState.SKIPPED
+    assert observed.reason == "readers keep what they see, for the run was to begin at observe"
 
 
 def test_a_night_that_was_never_taken_cannot_begin_in_its_middle(take: Take, write_day: Callable[..., Path]) -> None:
