@@ -44,6 +44,16 @@ def server() -> Iterator[Postmaster]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first: one that began last would keep one worker busy while the others have nothing left."""
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> int:
+    slow = item.get_closest_marker("slow")
+    return int(slow.args[0]) if slow and slow.args else 0
+
+
 def _execute(server: Postmaster, *statements: str) -> None:
     connection = psycopg2.connect(embedded_url(server, database="postgres"))
     connection.autocommit = True

@@ -12,7 +12,7 @@ from bench.load.truth import Truth
 ROW = {"shop": "s000001", "prediction": True, "stock": 7}
 
 
-@pytest.mark.slow  # because nights are taken, and readers ask for half a minute
+@pytest.mark.slow(35)  # because nights are taken, and readers ask for half a minute
 def test_no_answer_is_wrong_while_nights_are_published_postgres_restarts_and_a_worker_is_killed() -> None:
     found = measure(20, workers=2, connections=4, pause=1.0)
     assert found["broke"] == []

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow  # a house of its own is started, and started again
+pytestmark = pytest.mark.slow(95)  # a house of its own is started, and started again
 
 
 def test_every_night_ends_as_a_quiet_one_whatever_is_killed_meanwhile() -> None:

@@ -136,7 +136,7 @@ def test_a_killed_run_is_closed_in_the_ledger_and_a_living_one_is_let_be(
         assert connection.scalar(sa.text("SELECT state FROM overnight.stage_run")) == "failed"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(45)
 def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
     settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int
 ) -> None:

@@ -142,7 +142,8 @@ def test_a_part_that_ignores_the_request_is_ended_with_all_it_started(tmp_path: 
 def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(home: Settings) -> None:
     code = (
         "import json, os, subprocess, sys, psutil; from pathlib import Path\n"
-        "child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}\n"
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True, **quiet)\n"
         "Path(sys.argv[1]).write_text(json.dumps([[child.pid, psutil.Process(child.pid).create_time()]])); print(child.pid)"
     )
     home.home.mkdir(parents=True, exist_ok=True)

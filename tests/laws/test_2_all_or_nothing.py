@@ -140,7 +140,7 @@ def test_a_kill_at_every_stage_boundary_leaves_readers_one_whole_batch(
         assert nights.content() != before
 
 
-@pytest.mark.parametrize("step", [pytest.param(9, id="every ninth"), pytest.param(2, id="every other", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [pytest.param(9, id="every ninth"), pytest.param(2, id="every other", marks=pytest.mark.slow(75))])
 def test_a_kill_at_any_statement_leaves_readers_one_whole_batch(
     nights: Nights, poller: Poller, write_day: Callable[..., Path], step: int
 ) -> None:
@@ -156,7 +156,7 @@ def test_a_kill_at_any_statement_leaves_readers_one_whole_batch(
     assert killed * step > 20, "a night asks the database more than that"
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(60, marks=pytest.mark.slow(40))])
 def test_after_kills_at_random_instants_a_rerun_gives_what_a_quiet_run_gives(
     nights: Nights, poller: Poller, write_day: Callable[..., Path], kills: int
 ) -> None:

@@ -134,7 +134,7 @@ def check_whole(owner: sa.Engine) -> int:
     return sum(line.state == "dropped" for line in lines)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow(35))])
 def test_a_kill_while_pruning_leaves_each_batch_whole_or_gone(
     house: Definition, settings: Settings, owner: sa.Engine, watcher: Watcher, kills: int
 ) -> None:

@@ -26,7 +26,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     stop_server(settings.postgres_folder)
 
 
-@pytest.mark.slow  # a night by the command line takes about ten seconds
+@pytest.mark.slow(35)  # a night by the command line takes about ten seconds
 @pytest.mark.parametrize("name", SOME)
 def test_a_stranger_has_nothing_to_complain_of(name: str, stranger: Settings, tmp_path: Path) -> None:
     brought = bring(name, tmp_path)

@@ -10,6 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.preprocessing import OrdinalEncoder
 
+from tasks.estimators import FEW_ROWS
+
 
 @dataclass(frozen=True)
 class Table:
@@ -144,5 +146,6 @@ def _dated() -> Table:
 
 
 def _large() -> Table:
-    frame, answers = _numbers(80_000, rare=0.2)
+    """More rows than one thread learns from."""
+    frame, answers = _numbers(FEW_ROWS + 2_000, rare=0.2)
     return Table(frame.assign(answer=answers), "classification", "roc_auc", answer_type="int", rule="answer == 1")

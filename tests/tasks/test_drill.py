@@ -22,7 +22,7 @@ from tasks.night import take_night
 Write = Callable[..., Path]
 
 
-@pytest.mark.slow  # two dozen nights, most of them killed
+@pytest.mark.slow(35)  # two dozen nights, most of them killed
 def test_every_guarantee_holds_on_a_copy_and_the_real_pipeline_is_left_alone(
     settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine
 ) -> None:

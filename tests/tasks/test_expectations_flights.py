@@ -67,7 +67,7 @@ def test_the_hardest_days_of_2013_are_not_held(take: Callable[[str], tuple[Outco
     assert held == {}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(35)
 def test_no_real_day_is_held(take: Callable[[str], tuple[Outcome, str]], drops: Path) -> None:
     """Every third day, which meets each weekday of each month; all 365 pass too, and take three times as long."""
     verdicts = {path.stem: take(path.stem) for path in sorted(drops.glob("2013-*.csv"))[::3]}
