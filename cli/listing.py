@@ -77,58 +77,67 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
     Example: overnight status
     """
     with reading_ledger() as ledger:
-        lines = listing.list_pipelines(ledger, pipeline=name)
-        quality = {line["name"]: listing.list_quality(ledger, pipeline=line["name"]) for line in lines}
-        since = datetime.now(UTC) - RETAKEN_FOR
-        retaken = {line["name"]: listing.list_retaken(ledger, pipeline=line["name"], since=since) for line in lines}
-        gaps = {line["name"]: _missing_nights(ledger, line) for line in lines}
-        estimates = {line["name"]: _estimate(ledger, line) for line in lines}
-    if name and not lines:
+        standings = read_standings(ledger, listing.list_pipelines(ledger, pipeline=name))
+    if name and not standings:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
-    if not lines:
+    if not standings:
         say("no pipeline has run yet; next: overnight demo, or overnight run NAME")
-    standings = [
-        {
-            **_standing(line, quality[line["name"]], retaken[line["name"]]), "gaps": gaps[line["name"]],
-            "estimate": estimates[line["name"]],
-        }
-        for line in lines
-    ]  # fmt: skip
     for number, standing in enumerate(standings):
         if number and not as_json:
             out.print()
         print_json(standing) if as_json else _print_standing(standing)
 
 
-def _missing_nights(ledger: sa.Connection, line: dict[str, Any]) -> list[str]:
+def read_standings(ledger: sa.Connection, lines: listing.Rows) -> list[dict[str, Any]]:
+    """How each pipeline stands; as many questions for a hundred pipelines as for one."""
+    pipelines = {line["name"]: Pipeline.model_validate(line["definition"]) for line in lines}
+    metrics = {name: pipeline.model.metric for name, pipeline in pipelines.items()}
+    quality = listing.newest_quality(ledger, metrics)
+    starts = {line["name"]: line["newest_start"] for line in lines if line["newest_start"]}
+    estimates = listing.find_estimates(ledger, {name: (metrics[name], start) for name, start in starts.items()})
+    retaken = _by_pipeline(listing.list_retaken(ledger, [*pipelines], since=datetime.now(UTC) - RETAKEN_FOR))
+    gaps = _by_pipeline(listing.list_gaps(ledger, [*pipelines]))
+    return [
+        {
+            **_standing(line, pipeline, quality=quality.get(name), retaken=retaken.get(name, [])),
+            "gaps": _missing_nights(pipeline, gaps.get(name, [])), "estimate": _estimate(pipeline, estimates.get(name)),
+        }
+        for line, (name, pipeline) in zip(lines, pipelines.items(), strict=True)
+    ]  # fmt: skip
+
+
+def _by_pipeline(lines: listing.Rows) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        found.setdefault(line["pipeline"], []).append(line)
+    return found
+
+
+def _missing_nights(pipeline: Pipeline, spans: listing.Rows) -> list[str]:
     """The nights between published ones of which nothing is published and that nobody has waived."""
-    calendar = Pipeline.model_validate(line["definition"]).calendar
-    spans = listing.list_gaps(ledger, pipeline=line["name"])
-    nights: list[str] = []
+    calendar, nights = pipeline.calendar, list[str]()
     for span in spans:
         between = calendar.between(calendar.containing(span["start"]), calendar.containing(span["until"]))
         nights += [calendar.label(night) for night in between if night.start < span["until"]]
     return nights
 
 
-def _estimate(ledger: sa.Connection, line: dict[str, Any]) -> dict[str, Any] | None:
+def _estimate(pipeline: Pipeline, found: dict[str, Any] | None) -> dict[str, Any] | None:
     """What the newest night should turn out to be worth, as long as none of its answers is there."""
-    pipeline = Pipeline.model_validate(line["definition"])
-    found = listing.find_estimate(ledger, pipeline=line["name"], metric=pipeline.model.metric, start=line["newest_start"])
     if found is None:
         return None
     return {"night": pipeline.calendar.label(pipeline.calendar.containing(found["interval_start"])), **found}
 
 
-def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows) -> dict[str, Any]:
-    pipeline = Pipeline.model_validate(line["definition"])
+def _standing(
+    line: dict[str, Any], pipeline: Pipeline, *, quality: dict[str, Any] | None, retaken: listing.Rows
+) -> dict[str, Any]:  # fmt: skip
     label = pipeline.calendar.label
     fresh = _freshness(pipeline, line["newest_start"])
 
     def named(start: datetime | None) -> str | None:
         return label(pipeline.calendar.containing(start)) if start else None
 
-    newest = [q for q in quality if q["metric"] == pipeline.model.metric][-1:]
     return {
         "pipeline": line["name"],
         "title": line["title"],
@@ -144,7 +153,7 @@ def _standing(line: dict[str, Any], quality: listing.Rows, retaken: listing.Rows
         "newest_night": named(line["night_start"]),
         "state": line["state"] or "never",
         "reason": line["reason"] or "",
-        "quality": newest[0] if newest else None,
+        "quality": quality,
         "late_rows": [
             {"night": named(one["interval_start"]), "state": one["state"], "reason": one["reason"], "at": one["ended_at"]}
             for one in retaken
@@ -207,7 +216,8 @@ def runs(
     with reading_ledger() as ledger:
         start = _start(known_pipeline(ledger, name).calendar, interval) if name else None
         lines = listing.list_runs(ledger, pipeline=name, start=start, failed=failed, limit=limit)
-        calendars = {n: known_pipeline(ledger, n).calendar for n in {line["pipeline"] for line in lines}}
+        known = {line["name"]: line["definition"] for line in listing.list_pipelines(ledger, pipeline=name)}
+        calendars = {n: Pipeline.model_validate(known[n]).calendar for n in {line["pipeline"] for line in lines}}
     if as_json:
         for line in lines:
             print_json(line)

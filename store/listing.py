@@ -1,6 +1,6 @@
 """What operators ask of the ledger: lists of plain rows, newest last, for the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,16 +8,18 @@ import sqlalchemy as sa
 
 Rows = Sequence[dict[str, Any]]
 
+# A night's first publication has nothing before it, and none is ever taken back: those are counted without a look at the batches.
 _PIPELINES = """
-SELECT p.name, p.title, p.definition,
-    (SELECT max(interval_start) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS newest_start,
-    (SELECT count(*) FROM reading.published x WHERE x.pipeline = p.name AND x.kind = 'prediction') AS nights_published,
+SELECT p.name, p.title, p.definition, s.interval_start AS newest_start,
+    (SELECT count(*) FROM reading.publication u WHERE u.pipeline = p.name AND u.kind = 'prediction' AND u.previous IS NULL)
+        AS nights_published,
     s.rows AS newest_rows, s.hindsight_rows AS newest_hindsight_rows,
     n.interval_start AS night_start, n.state, n.reason
 FROM reading.pipeline p
-    LEFT JOIN LATERAL (SELECT * FROM reading.night n WHERE n.pipeline = p.name ORDER BY interval_start DESC LIMIT 1) n ON true
-    LEFT JOIN LATERAL (SELECT rows, hindsight_rows FROM reading.published s WHERE s.pipeline = p.name AND s.kind = 'prediction'
-        ORDER BY interval_start DESC LIMIT 1) s ON true
+    LEFT JOIN LATERAL (SELECT * FROM reading.night t WHERE t.pipeline = p.name AND t.interval_start = (
+        SELECT interval_start FROM reading.run x WHERE x.pipeline = p.name ORDER BY interval_start DESC LIMIT 1)) n ON true
+    LEFT JOIN LATERAL (SELECT interval_start, rows, hindsight_rows FROM reading.published s
+        WHERE s.pipeline = p.name AND s.kind = 'prediction' ORDER BY interval_start DESC LIMIT 1) s ON true
 WHERE CAST(:pipeline AS text) IS NULL OR p.name = :pipeline ORDER BY p.name
 """
 
@@ -66,13 +68,20 @@ WHERE pipeline = :pipeline ORDER BY interval_start, metric
 """
 
 
-_RETAKEN = """
-SELECT interval_start, state, reason, ended_at FROM reading.run
-WHERE pipeline = :pipeline AND trigger = 'late rows' AND started_at >= :since ORDER BY id
+_NEWEST_QUALITY = """
+SELECT q.* FROM unnest(CAST(:names AS text[]), CAST(:metrics AS text[])) n (name, metric), LATERAL (
+    SELECT pipeline, interval_start, model_version, metric, value, dummy, rows FROM reading.quality q
+    WHERE q.pipeline = n.name AND q.metric = n.metric ORDER BY q.interval_start DESC, q.batch DESC LIMIT 1) q
 """
 
 
-_GAPS = "SELECT start, until FROM reading.gap WHERE pipeline = :pipeline ORDER BY start"
+_RETAKEN = """
+SELECT pipeline, interval_start, state, reason, ended_at FROM reading.run
+WHERE pipeline = ANY (:names) AND trigger = 'late rows' AND started_at >= :since ORDER BY id
+"""
+
+
+_GAPS = "SELECT pipeline, start, until FROM reading.gap WHERE pipeline = ANY (:names) ORDER BY pipeline, start"
 
 
 _SCOREBOARD = """
@@ -84,11 +93,11 @@ ORDER BY interval_start, role DESC, model_version, metric
 """
 
 
-_ESTIMATE = """
-SELECT interval_start, model_version, metric, estimate AS value, estimate_low AS low, estimate_high AS high
-FROM reading.scoreboard
-WHERE pipeline = :pipeline AND metric = :metric AND interval_start = :start AND role = 'champion' AND value IS NULL
-    AND estimate IS NOT NULL
+_ESTIMATES = """
+SELECT pipeline, interval_start, model_version, s.metric, estimate AS value, estimate_low AS low, estimate_high AS high
+FROM unnest(CAST(:names AS text[]), CAST(:metrics AS text[]), CAST(:starts AS timestamptz[])) n (name, metric, start), LATERAL (
+    SELECT * FROM reading.scoreboard s WHERE s.pipeline = n.name AND s.metric = n.metric AND s.interval_start = n.start
+        AND s.role = 'champion' AND s.value IS NULL AND s.estimate IS NOT NULL) s
 """
 
 
@@ -118,9 +127,9 @@ def list_models(connection: sa.Connection, *, pipeline: str) -> Rows:
     return _rows(connection, _MODELS, pipeline=pipeline)
 
 
-def list_gaps(connection: sa.Connection, *, pipeline: str) -> Rows:
-    """The spans between published nights of which nothing is published and that nobody has waived, oldest first."""
-    return _rows(connection, _GAPS, pipeline=pipeline)
+def list_gaps(connection: sa.Connection, names: Sequence[str]) -> Rows:
+    """The spans between published nights of which nothing is published and that nobody has waived, by pipeline, oldest first."""
+    return _rows(connection, _GAPS, names=list(names))
 
 
 def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:
@@ -128,9 +137,15 @@ def list_quality(connection: sa.Connection, *, pipeline: str) -> Rows:
     return _rows(connection, _QUALITY, pipeline=pipeline)
 
 
-def list_retaken(connection: sa.Connection, *, pipeline: str, since: datetime) -> Rows:
+def newest_quality(connection: sa.Connection, metrics: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The newest realised figure of each pipeline's metric, by pipeline; of some there is none."""
+    lines = _rows(connection, _NEWEST_QUALITY, names=[*metrics], metrics=[*metrics.values()])
+    return {line.pop("pipeline"): line for line in lines}
+
+
+def list_retaken(connection: sa.Connection, names: Sequence[str], *, since: datetime) -> Rows:
     """The nights that were taken again for late rows since then, oldest run first."""
-    return _rows(connection, _RETAKEN, pipeline=pipeline, since=since)
+    return _rows(connection, _RETAKEN, names=list(names), since=since)
 
 
 def list_scoreboard(connection: sa.Connection, *, pipeline: str, metric: str | None = None) -> Rows:
@@ -138,6 +153,13 @@ def list_scoreboard(connection: sa.Connection, *, pipeline: str, metric: str | N
     return _rows(connection, _SCOREBOARD, pipeline=pipeline, metric=metric)
 
 
-def find_estimate(connection: sa.Connection, *, pipeline: str, metric: str, start: datetime | None) -> dict[str, Any] | None:
-    """What a published night's predictions should be worth; None once its answers say it, and when nothing was estimated."""
-    return next(iter(_rows(connection, _ESTIMATE, pipeline=pipeline, metric=metric, start=start)), None) if start else None
+def find_estimates(
+    connection: sa.Connection, wanted: Mapping[str, tuple[str, datetime]]
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """What the predictions of one published night of each pipeline should be worth by one metric; none once its answers say it,
+    and when nothing was estimated."""
+    if not wanted:
+        return {}
+    metrics, starts = zip(*wanted.values(), strict=True)
+    lines = _rows(connection, _ESTIMATES, names=[*wanted], metrics=[*metrics], starts=[*starts])
+    return {line.pop("pipeline"): line for line in lines}

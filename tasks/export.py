@@ -137,7 +137,7 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
     elif interval is None:
         seen = newest_published(connection, [name], kind="prediction").get(name)
     else:
-        found = published_between(connection, name, first=interval.start, last=interval.start)
+        found = published_between(connection, {name: (interval.start, interval.start)})[name]
         seen = next((one for one in found if one.kind == "prediction"), None)
     if seen is None or seen.input_batch is None:
         what = pipeline.calendar.label(interval) if interval else "any night"
@@ -152,7 +152,7 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
 
 def _why_held(connection: Connection, name: str, night: Interval) -> str:
     """What readers are told everywhere of a held night; empty for any other."""
-    line = next(iter(nights_between(connection, name, first=night.start, last=night.start)), None)
+    line = next(iter(nights_between(connection, {name: (night.start, night.start)})[name]), None)
     held = line is not None and line.attempt.state is RunState.HELD
     return f" ({tell_held(line.attempt.reason.removeprefix('held: '))})" if line and held else ""
 

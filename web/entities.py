@@ -87,7 +87,8 @@ def seen_batch(view: View, night: str, *, as_of: datetime | None) -> tuple[Publi
     interval = view.named(night)
     if one.published and interval.start == one.published.interval.start:
         return one.published, one.trust
-    pointers = published_between(view.connection, one.pipeline.name, first=interval.start, last=interval.start)
+    name, start = one.pipeline.name, interval.start
+    pointers = published_between(view.connection, {name: (start, start)})[name]
     seen = next((pointer for pointer in pointers if pointer.kind == "prediction"), None)
     nights = describe_nights(view, one.pipeline, first=interval, last=interval)
     standing = judge_night(

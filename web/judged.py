@@ -9,12 +9,12 @@ from domain.pipeline import Pipeline
 from domain.words import BatchKind
 from store.reads.connection import Connection, Row
 from store.reads.nights import verdict_on
-from store.reads.pipelines import NightLine, Published, nights_between, published_between
-from store.reads.trust import check_nights, judge_night, trust_night
+from store.reads.pipelines import NightLine, Published, published_between
+from store.reads.trust import judge_night, night_line, trust_night
 from store.reads.verdicts import rule_history
 from web.answers import JudgedRule, Rule, RuleNight
 from web.edge import Answered, View
-from web.morning import describe_night, label_of, steps_back, trust_of
+from web.morning import describe_alone, label_of, steps_back, trust_of
 from web.rulewords import read_bounds, read_limit, rule_title
 from web.schemas import Verdict, VerdictAnswer
 from web.words import thing
@@ -77,9 +77,8 @@ def verdict(view: View, name: str) -> Answered:
     """The whole verdict on one night: each rule with its picture, its examples, and what it said on the nights before."""
     pipeline, interval = view.pipeline, view.named(name)
     start = interval.start
-    lines = nights_between(view.connection, pipeline.name, first=start, last=start)
-    line = next(iter(check_nights(view.connection, pipeline.name, lines, alive=view.alive)), None)
-    pointers = published_between(view.connection, pipeline.name, first=start, last=start)
+    line = night_line(view.connection, pipeline.name, start, alive=view.alive)
+    pointers = published_between(view.connection, {pipeline.name: (start, start)})[pipeline.name]
     seen = {one.kind: one for one in pointers}
     predictions = seen.get(BatchKind.PREDICTION)
     standing = judge_night(
@@ -90,7 +89,7 @@ def verdict(view: View, name: str) -> Answered:
     batch = judged_batch(pointers, line)
     said = verdict_of(view.connection, batch)
     body = VerdictAnswer(
-        night=describe_night(view, pipeline, interval, line=line, published=pointers, standing=standing), batch=batch,
+        night=describe_alone(view, pipeline, interval, line=line, published=pointers, standing=standing), batch=batch,
         outcome=said.outcome if said else None, reason=said.reason if said else standing.why, at=said.at if said else None,
         rules=_with_history(view, pipeline, interval, said.rules if said else []), trust=trust_of(trust),
     )  # fmt: skip

@@ -25,7 +25,7 @@ def model(view: View, number: int) -> Answered:
     scored = nights_scored(view.connection, pipeline.name, model=line["id"]) or {}
     figures = []
     if scored.get("nights"):
-        lines = quality(view.connection, pipeline.name, first=scored["first"], last=scored["last"])
+        lines = quality(view.connection, {pipeline.name: (scored["first"], scored["last"])})[pipeline.name]
         figures = [one for one in figures_of(pipeline, lines) if one.model_version == number]
     journal = moves(view.connection, pipeline.name)
     mine = [move_of(pipeline, one) for one in journal if number in (one["version"], one["previous_version"])]

@@ -1,9 +1,9 @@
 """Assembles the morning page and a pipeline's page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
@@ -11,10 +11,10 @@ from domain.standing import Standing
 from domain.trust import TrustLine
 from domain.words import BatchKind
 from store.reads.connection import Row
-from store.reads.models import estimate_of, moves, quality, tonights_models, versions
+from store.reads.models import INSTEAD, estimates_of, moves, newest_quality, quality, tonights_models, versions
 from store.reads.nights import batches_of, usual_rows
 from store.reads.pipelines import NightLine, Published, nights_between, published_between, waived_between
-from store.reads.trust import PipelineStanding, check_nights, judge_night
+from store.reads.trust import PipelineStanding, check_life, judge_night
 from web.edge import Answered, View
 from web.schemas import Estimate, Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
 from web.trends import UNUSUAL, mark_nights, most_drifted, read_drift
@@ -31,13 +31,7 @@ def trust_of(line: TrustLine) -> Trust:
 
 def morning(view: View) -> Answered:
     """All pipelines, those that need somebody first."""
-    nights = [(one.pipeline.name, shown.start) for one in view.standings if (shown := shown_night(one))]
-    usual = usual_rows(view.connection, [one.pipeline.name for one in view.standings])
-    made = tonights_models(view.connection, nights)
-    summaries = [
-        summarise(view, one, usual=usual.get(one.pipeline.name), made=made.get(one.pipeline.name, {})) for one in view.standings
-    ]
-    summaries.sort(key=lambda one: (not (one.late or one.state in _TROUBLE), one.pipeline))
+    summaries = sorted(summarise(view, view.standings), key=lambda one: (not (one.late or one.state in _TROUBLE), one.pipeline))
     body = Morning(headline=headline(summaries), pipelines=summaries, trust=[one.trust for one in summaries])
     return Answered(
         body, [(one.trust, one.pipeline) for one in view.standings], settled=not any(one.running for one in view.standings)
@@ -55,16 +49,33 @@ def headline(summaries: Sequence[Summary]) -> str:
     return f"{len(trouble)} of {len(summaries)} need{'s' if len(trouble) == 1 else ''} somebody: {names}."
 
 
-def summarise(view: View, one: PipelineStanding, *, usual: float | None, made: Mapping[str, Any]) -> Summary:
-    night = _shown_night(view, one)
-    rows = night.rows if night else None
-    change = (rows - usual) / usual if rows is not None and usual else None
-    return Summary(
-        pipeline=one.pipeline.name, title=one.pipeline.title, owner=one.pipeline.owner, state=_state(one),
-        late=one.freshness.late_since is not None, night=night, usual_rows=usual, rows_change=change,
-        retrained=made.get("retrained"), promoted=made.get("promoted"), quality=_newest_figure(view, one),
-        estimate=_estimate(view, one), todo=one.todo, trust=trust_of(one.trust),
-    )  # fmt: skip
+def summarise(view: View, standings: Sequence[PipelineStanding]) -> list[Summary]:
+    """What a morning needs to know of each pipeline, in as many questions for all of them as for one."""
+    names, seen = [one.pipeline.name for one in standings], [one for one in standings if one.published]
+    shown = {one.pipeline.name: night for one in standings if (night := shown_night(one))}
+    usual = usual_rows(view.connection, names)
+    made = tonights_models(view.connection, [(name, night.start) for name, night in shown.items()])
+    known = {one.pipeline.name: one.line for one in standings if one.line}
+    taken = read_nights(view, {name: (night, night) for name, night in shown.items()}, known=known)
+    metrics = {one.pipeline.name: one.pipeline.model.metric for one in seen}
+    figures = newest_quality(view.connection, {one.pipeline.name: _fortnight(one) for one in seen}, metrics=metrics)
+    starts = {one.pipeline.name: one.published.interval.start for one in seen if one.published}
+    estimates = estimates_of(view.connection, {name: (metrics[name], start) for name, start in starts.items()})
+
+    def summary(one: PipelineStanding) -> Summary:
+        name = one.pipeline.name
+        night = _describe_shown(view, one, shown[name], taken) if name in shown else None
+        rows, so_far = night.rows if night else None, usual.get(name)
+        return Summary(
+            pipeline=name, title=one.pipeline.title, owner=one.pipeline.owner, state=_state(one),
+            late=one.freshness.late_since is not None, night=night, usual_rows=so_far,
+            rows_change=(rows - so_far) / so_far if rows is not None and so_far else None,
+            retrained=made.get(name, {}).get("retrained"), promoted=made.get(name, {}).get("promoted"),
+            quality=_figure(one.pipeline, figures.get(name)), estimate=_estimate(one, estimates.get(name)), todo=one.todo,
+            trust=trust_of(one.trust),
+        )  # fmt: skip
+
+    return [summary(one) for one in standings]
 
 
 def _state(one: PipelineStanding) -> str:
@@ -73,31 +84,28 @@ def _state(one: PipelineStanding) -> str:
     return str(one.standing.state)
 
 
-def _newest_figure(view: View, one: PipelineStanding) -> Figure | None:
-    if one.published is None:
-        return None
-    last = one.published.interval.start
-    first = steps_back(one.pipeline, one.published.interval, steps=14).start
-    figures = figures_of(one.pipeline, quality(view.connection, one.pipeline.name, first=first, last=last))
-    shown = metric_shown(one.pipeline, figures)
-    return next((f for f in reversed(figures) if f.metric == shown), None)
+def _fortnight(one: PipelineStanding) -> tuple[datetime, datetime]:
+    """In which a figure counts as the newest: before what readers see."""
+    assert one.published is not None
+    return steps_back(one.pipeline, one.published.interval, steps=14).start, one.published.interval.start
+
+
+def _figure(pipeline: Pipeline, line: Row | None) -> Figure | None:
+    return next(iter(figures_of(pipeline, [line])), None) if line else None
 
 
 def metric_shown(pipeline: Pipeline, figures: Sequence[Figure]) -> str:
-    """The metric that decides, where answers have given it; else one that they have: of classes whose probabilities are not kept
-    the share that was right, of numbers the mean error."""
+    """The metric that decides, where answers have given it; else one that they have."""
     there, own = {one.metric for one in figures if one.value is not None}, pipeline.model.metric
     if own in there or not there:
         return own
-    return next((name for name in ("accuracy", "rmse", "mae") if name in there), min(there))
+    return next((name for name in INSTEAD if name in there), min(there))
 
 
-def _estimate(view: View, one: PipelineStanding) -> Estimate | None:
-    if one.published is None:
+def _estimate(one: PipelineStanding, line: Row | None) -> Estimate | None:
+    if line is None:
         return None
-    start, metric = one.published.interval.start, one.pipeline.model.metric
-    line = estimate_of(view.connection, one.pipeline.name, metric=metric, night=start)
-    return Estimate.model_validate({**line, "night": label_of(one.pipeline, start)}) if line else None
+    return Estimate.model_validate({**line, "night": label_of(one.pipeline, line["interval_start"])})
 
 
 def steps_back(pipeline: Pipeline, interval: Interval, *, steps: int) -> Interval:
@@ -114,33 +122,31 @@ def shown_night(one: PipelineStanding) -> Interval | None:
     return one.published.interval if one.published and one.line is None else one.focus
 
 
-def _shown_night(view: View, one: PipelineStanding) -> Night | None:
-    interval = shown_night(one)
-    if interval is None:
-        return None
+def _describe_shown(view: View, one: PipelineStanding, night: Interval, taken: "Taken") -> Night:
     if one.line is None:
-        return describe_nights(view, one.pipeline, first=interval, last=interval)[0]
+        return taken.describe(view, one.pipeline, first=night, last=night)[0]
     assert one.standing is not None
-    published = published_between(view.connection, one.pipeline.name, first=interval.start, last=interval.start)
-    return describe_night(view, one.pipeline, interval, line=one.line, published=published, standing=one.standing)
+    return describe_night(
+        one.pipeline, night, line=one.line, published=taken.published[one.pipeline.name], standing=one.standing,
+        batches=taken.batches,
+    )  # fmt: skip
 
 
 def describe_night(
-    view: View,
     pipeline: Pipeline,
     interval: Interval,
     *,
     line: NightLine | None,
     published: Sequence[Published],
     standing: Standing,
-    batches: Mapping[int, Row] | None = None,
+    batches: Mapping[int, Row],
 ) -> Night:
-    """A night's figures: of what readers see, or else of what its newest run has brought."""
+    """A night's figures: of what readers see, or else of what its newest run has brought, which is one of `batches`."""
     seen = {one.kind: one for one in published}
     rows, predictions = seen.get(BatchKind.INPUT), seen.get(BatchKind.PREDICTION)
     landed, rejected = (rows.rows, rows.rejected) if rows else (None, None)
     if rows is None and line is not None and line.input_batch:
-        batch = (batches if batches is not None else batches_of(view.connection, [line.input_batch])).get(line.input_batch)
+        batch = batches.get(line.input_batch)
         landed, rejected = (batch["rows"], batch["rejected"]) if batch else (None, None)
     return Night(
         night=pipeline.calendar.label(interval), interval=Span(start=interval.start, end=interval.end),
@@ -152,35 +158,79 @@ def describe_night(
     )  # fmt: skip
 
 
+def describe_alone(
+    view: View,
+    pipeline: Pipeline,
+    interval: Interval,
+    *,
+    line: NightLine | None,
+    published: Sequence[Published],
+    standing: Standing,
+) -> Night:
+    """The same of a night that is shown by itself: what its newest run has brought is asked for if readers do not see it."""
+    brought = [line.input_batch] if line and line.input_batch and all(one.kind != BatchKind.INPUT for one in published) else []
+    batches = batches_of(view.connection, brought)
+    return describe_night(pipeline, interval, line=line, published=published, standing=standing, batches=batches)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the ledger says of spans of nights, by pipeline."""
+
+    lines: Mapping[str, Sequence[NightLine]]
+    published: Mapping[str, Sequence[Published]]
+    batches: Mapping[int, Row]
+    waived: Mapping[str, Mapping[datetime, str]]
+
+    def describe(self, view: View, pipeline: Pipeline, *, first: Interval, last: Interval) -> list[Night]:
+        """Every interval from `first` to `last`, with or without a run, oldest first."""
+        by_start = {line.interval.start: line for line in self.lines[pipeline.name]}
+        seen: dict[datetime, list[Published]] = {}
+        for one in self.published[pipeline.name]:
+            seen.setdefault(one.interval.start, []).append(one)
+        nights = []
+        for interval in pipeline.calendar.between(first, last):
+            line, published = by_start.get(interval.start), seen.get(interval.start, [])
+            kinds = {one.kind for one in published}
+            standing = judge_night(
+                pipeline, interval, attempt=line.attempt if line else None, now=view.now,
+                predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds,
+                waived=self.waived[pipeline.name].get(interval.start, ""),
+            )  # fmt: skip
+            nights.append(
+                describe_night(pipeline, interval, line=line, published=published, standing=standing, batches=self.batches)
+            )
+        return nights
+
+
+def read_nights(
+    view: View, spans: Mapping[str, tuple[Interval, Interval]], *, known: Mapping[str, NightLine] | None = None
+) -> Taken:  # fmt: skip
+    """Reads spans of nights, from the first to the last of each pipeline. Of a pipeline whose one night's newest run is `known`,
+    only what readers see is asked."""
+    known = known or {}
+    starts = {name: (first.start, last.start) for name, (first, last) in spans.items()}
+    unknown = {name: span for name, span in starts.items() if name not in known}
+    lines = check_life(view.connection, nights_between(view.connection, unknown), alive=view.alive)
+    lines |= {name: [line] for name, line in known.items()}
+    published = published_between(view.connection, starts)
+    seen = {(name, one.interval.start) for name, some in published.items() for one in some if one.kind == BatchKind.INPUT}
+    brought = [
+        line.input_batch for name, some in lines.items() for line in some
+        if line.input_batch and (name, line.interval.start) not in seen
+    ]  # fmt: skip
+    return Taken(lines, published, batches_of(view.connection, brought), waived_between(view.connection, unknown))
+
+
 def describe_nights(view: View, pipeline: Pipeline, *, first: Interval, last: Interval) -> list[Night]:
-    """Every interval from `first` to `last`, with or without a run, oldest first."""
-    name = pipeline.name
-    lines = nights_between(view.connection, name, first=first.start, last=last.start)
-    by_start = {line.interval.start: line for line in check_nights(view.connection, name, lines, alive=view.alive)}
-    seen: dict[datetime, list[Published]] = {}
-    for one in published_between(view.connection, name, first=first.start, last=last.start):
-        seen.setdefault(one.interval.start, []).append(one)
-    batches = batches_of(view.connection, [line.input_batch for line in lines if line.input_batch])
-    waived = waived_between(view.connection, name, first=first.start, last=last.start)
-    nights = []
-    for interval in pipeline.calendar.between(first, last):
-        line, published = by_start.get(interval.start), seen.get(interval.start, [])
-        kinds = {one.kind for one in published}
-        standing = judge_night(
-            pipeline, interval, attempt=line.attempt if line else None, now=view.now,
-            predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds, waived=waived.get(interval.start, ""),
-        )  # fmt: skip
-        nights.append(
-            describe_night(view, pipeline, interval, line=line, published=published, standing=standing, batches=batches)
-        )
-    return nights
+    """Every interval of one pipeline from `first` to `last`, with or without a run, oldest first."""
+    return read_nights(view, {pipeline.name: (first, last)}).describe(view, pipeline, first=first, last=last)
 
 
 def pipeline(view: View) -> Answered:
     """One pipeline: its nights, its realised quality, its champions."""
     one = view.one
     name = one.pipeline.name
-    made = tonights_models(view.connection, [(name, shown.start)] if (shown := shown_night(one)) else []).get(name, {})
     first, last, hidden = _strip(one, view.now)
     nights = describe_nights(view, one.pipeline, first=first, last=last) if first and last else []
     drift = read_drift(view.connection, one.pipeline, first=first.start, last=last.start) if first and last else []
@@ -188,9 +238,9 @@ def pipeline(view: View) -> Answered:
     figures: list[Figure] = []
     if one.published:
         since = steps_back(one.pipeline, one.published.interval, steps=180).start
-        figures = figures_of(one.pipeline, quality(view.connection, name, first=since, last=one.published.interval.start))
+        figures = figures_of(one.pipeline, quality(view.connection, {name: (since, one.published.interval.start)})[name])
     body = PipelineAnswer(
-        summary=summarise(view, one, usual=usual_rows(view.connection, [name]).get(name), made=made),
+        summary=summarise(view, [one])[0],
         nights=mark_nights(nights, figures=figures, drift=drift, moves=champions, metric=metric_shown(one.pipeline, figures)),
         nights_not_shown=hidden, metric=metric_shown(one.pipeline, figures), quality=figures, drift=drift, champions=champions,
         versions=[version_of(one.pipeline, line) for line in versions(view.connection, name)],

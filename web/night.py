@@ -16,16 +16,16 @@ from store.reads.nights import (
     stages_of,
     usual_rows,
 )
-from store.reads.pipelines import Published, nights_between, published_between, waived_between
+from store.reads.pipelines import Published, published_between, waived_between
 from store.reads.pruned import pruned, tell_pruned
 from store.reads.rows import OWN, Question, column_types, read_page, remembered
-from store.reads.trust import check_nights, judge_night, trust_night
+from store.reads.trust import judge_night, night_line, trust_night
 from store.reads.verdicts import drift_of
 from web.answers import DriftFigure, NightDiff
 from web.differences import read_diff
 from web.edge import Answered, View
 from web.judged import judged_batch, verdict_of, worst_first
-from web.morning import describe_night, figures_of, label_of, trust_of, version_of
+from web.morning import describe_alone, figures_of, label_of, trust_of, version_of
 from web.schemas import Attempt, BatchLine, Lineage, NightAnswer, Publication, Reject, RejectedBy, Stage
 
 ROWS_SHOWN = 12
@@ -37,14 +37,13 @@ def night(view: View, name: str) -> Answered:
     """One night of one pipeline; `latest` is the newest that readers see predictions of."""
     pipeline, interval = view.pipeline, view.named(name)
     start = interval.start
-    lines = nights_between(view.connection, pipeline.name, first=start, last=start)
-    line = next(iter(check_nights(view.connection, pipeline.name, lines, alive=view.alive)), None)
-    pointers = published_between(view.connection, pipeline.name, first=start, last=start)
+    line = night_line(view.connection, pipeline.name, start, alive=view.alive)
+    pointers = published_between(view.connection, {pipeline.name: (start, start)})[pipeline.name]
     seen = {one.kind: one for one in pointers}
     predictions, rows = seen.get(BatchKind.PREDICTION), seen.get(BatchKind.INPUT)
     standing = judge_night(
         pipeline, interval, attempt=line.attempt if line else None, predictions=bool(predictions), rows=bool(rows), now=view.now,
-        waived=waived_between(view.connection, pipeline.name, first=start, last=start).get(start, ""),
+        waived=waived_between(view.connection, {pipeline.name: (start, start)})[pipeline.name].get(start, ""),
     )  # fmt: skip
     trust = trust_night(pipeline, interval, seen=predictions, standing=standing, now=view.now)
     runs = runs_of(view.connection, pipeline.name, start=start)
@@ -53,7 +52,7 @@ def night(view: View, name: str) -> Answered:
     scored = line.prediction_batch if line and line.prediction_batch else predictions.batch if predictions else None
     stages = [stage_of(one) for one in stages_of(view.connection, line.attempt.run)] if line else []
     body = NightAnswer(
-        night=describe_night(view, pipeline, interval, line=line, published=pointers, standing=standing),
+        night=describe_alone(view, pipeline, interval, line=line, published=pointers, standing=standing),
         usual_rows=usual_rows(view.connection, [pipeline.name]).get(pipeline.name),
         attempts=[_attempt(run) for run in runs],
         stages=stages,
@@ -91,7 +90,8 @@ def _moved_most(diff: NightDiff | None) -> int:
 
 
 def _quality(view: View, interval: Interval) -> list[Any]:
-    lines = quality(view.connection, view.pipeline.name, first=interval.start, last=interval.start)
+    name, start = view.pipeline.name, interval.start
+    lines = quality(view.connection, {name: (start, start)})[name]
     return figures_of(view.pipeline, lines)
 
 

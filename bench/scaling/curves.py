@@ -45,8 +45,8 @@ CURVES = (
         "times of a ledger that long. No answer is kept from one time to the next. No Prefect.",
         "**Knees.** The first nights are cheap because nothing is scored, compared or judged yet; from night 10 on all of "
         "that is, and a night costs the same at 1,000 as at 10. The pipeline's page grows until its 42 nights and the figures"
-        " beside them are full. `status` counts every published night and looks for gaps among them, and a plan goes through "
-        "the nights that it is asked about, so both bend upwards past 300: a tenth of a second and a fiftieth at 1,000.",
+        " beside them are full. A plan goes through the nights that it is asked about. `status` "
+        "reads the newest figure and looks for gaps among all nights, some milliseconds at 1,000 of them.",
     ),
     Curve(
         "pipelines", "Pipelines in one house", "pipelines", "CPU ms",
@@ -55,9 +55,9 @@ CURVES = (
         "Pipelines of three nights of 100 rows, one of them trained and scored; the cost of one more night, of `overnight "
         "status` and of the morning page for each pipeline on it, and of one pipeline's own page.",
         "**Knees.** A night does not know its neighbours. `status` and the morning page have a fixed part (a connection, a "
-        "page's frame) that the first ten pipelines share; after that each costs the same again, because the newest quality, "
-        "the estimate and the batches of its night are asked for pipeline by pipeline: a hundred pipelines are a third of a "
-        "second of CPU, once for each publication, for kept pages cost nothing of it.",
+        "page's frame) that the first ten pipelines share; each further one adds its lines to the same "
+        "answers: what is asked does not grow with pipelines, only what is told. It is paid once for each publication, for kept "
+        "pages cost nothing of it.",
     ),
     Curve(
         "features", "Features of a model", "numeric features", "CPU ms per feature",

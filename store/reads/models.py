@@ -1,11 +1,12 @@
 """Model versions, the promotion journal, and what predictions turned out to be worth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from psycopg import sql
 
 from store.reads.connection import Connection, Row, fetch, fetch_one
+from store.reads.spans import ASKED, Spans, parameters
 
 
 def versions(connection: Connection, pipeline: str) -> list[Row]:
@@ -82,16 +83,45 @@ FROM reading.published WHERE pipeline = %(pipeline)s AND kind = 'prediction' AND
 """)
 
 
-def quality(connection: Connection, pipeline: str, *, first: datetime, last: datetime) -> list[Row]:
-    """The newest figure of each metric for each published night in the span, oldest first."""
-    return fetch(connection, _QUALITY, {"pipeline": pipeline, "first": first, "last": last})
+def quality(connection: Connection, spans: Spans) -> dict[str, list[Row]]:
+    """The newest figure of each metric for each published night of these spans, by pipeline, oldest first."""
+    found: dict[str, list[Row]] = {name: [] for name in spans}
+    for line in fetch(connection, _QUALITY, parameters(spans)) if spans else ():
+        found[line.pop("pipeline")].append(line)
+    return found
 
 
+# OFFSET 0 keeps the planner from asking for the figures of all nights at once, to throw most of them away.
 _QUALITY = sql.SQL("""
-SELECT q.interval_start, q.batch, q.model_version, q.metric, q.value, q.dummy, q.rows, q.at
-FROM reading.quality q JOIN reading.published p ON p.batch = q.batch AND p.kind = 'prediction'
-WHERE p.pipeline = %(pipeline)s AND p.interval_start BETWEEN %(first)s AND %(last)s
-ORDER BY q.interval_start, q.metric
+SELECT q.pipeline, q.interval_start, q.batch, q.model_version, q.metric, q.value, q.dummy, q.rows, q.at
+FROM {asked}, LATERAL (
+    SELECT * FROM reading.quality q WHERE q.pipeline = n.name AND q.interval_start BETWEEN n.first AND n.last OFFSET 0) q
+WHERE EXISTS (SELECT FROM reading.published p WHERE p.batch = q.batch AND p.kind = 'prediction')
+ORDER BY q.pipeline, q.interval_start, q.metric
+""").format(asked=ASKED)
+
+
+INSTEAD = ("accuracy", "rmse", "mae")
+"""What is shown where the metric that decides was never given: of classes whose probabilities are not kept, the share that was
+right; of numbers, the errors."""
+
+
+def newest_quality(connection: Connection, spans: Spans, *, metrics: Mapping[str, str]) -> dict[str, Row]:
+    """The newest figure of each pipeline in its span, by pipeline: of its own metric, or of what stands in for it."""
+    if not spans:
+        return {}
+    asked = {**parameters(spans), "metrics": [metrics[name] for name in spans], "instead": list(INSTEAD)}
+    return {line.pop("pipeline"): line for line in fetch(connection, _NEWEST_QUALITY, asked)}
+
+
+_NEWEST_QUALITY = sql.SQL("""
+SELECT q.* FROM unnest(%(names)s::text[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(metrics)s::text[])
+    AS n (name, first, last, metric), LATERAL (
+    SELECT q.pipeline, q.interval_start, q.batch, q.model_version, q.metric, q.value, q.dummy, q.rows, q.at FROM reading.quality q
+    WHERE q.pipeline = n.name AND q.interval_start BETWEEN n.first AND n.last
+        AND q.batch IN (SELECT p.batch FROM reading.published p
+            WHERE p.pipeline = n.name AND p.kind = 'prediction' AND p.interval_start BETWEEN n.first AND n.last)
+    ORDER BY q.metric <> n.metric, array_position(%(instead)s::text[], q.metric), q.metric, q.interval_start DESC LIMIT 1) q
 """)
 
 
@@ -107,16 +137,21 @@ ORDER BY interval_start DESC, role, model_version DESC LIMIT %(limit)s
 """)
 
 
-def estimate_of(connection: Connection, pipeline: str, *, metric: str, night: datetime) -> Row | None:
-    """What a published night's predictions should be worth; None once its answers say it, and when nothing was estimated."""
-    return fetch_one(connection, _ESTIMATE, {"pipeline": pipeline, "metric": metric, "night": night})
+def estimates_of(connection: Connection, wanted: Mapping[str, tuple[str, datetime]]) -> dict[str, Row]:
+    """What one published night of each pipeline should be worth by one metric, by pipeline; of none whose answers say it, and of
+    none of which nothing was estimated."""
+    if not wanted:
+        return {}
+    metrics, starts = zip(*wanted.values(), strict=True)
+    lines = fetch(connection, _ESTIMATES, {"names": [*wanted], "metrics": [*metrics], "starts": [*starts]})
+    return {line.pop("pipeline"): line for line in lines}
 
 
-_ESTIMATE = sql.SQL("""
-SELECT interval_start, model_version, metric, estimate AS value, estimate_low AS low, estimate_high AS high
-FROM reading.scoreboard
-WHERE pipeline = %(pipeline)s AND metric = %(metric)s AND interval_start = %(night)s AND role = 'champion' AND value IS NULL
-    AND estimate IS NOT NULL
+_ESTIMATES = sql.SQL("""
+SELECT pipeline, interval_start, model_version, s.metric, estimate AS value, estimate_low AS low, estimate_high AS high
+FROM unnest(%(names)s::text[], %(metrics)s::text[], %(starts)s::timestamptz[]) AS n (name, metric, start), LATERAL (
+    SELECT * FROM reading.scoreboard s WHERE s.pipeline = n.name AND s.metric = n.metric AND s.interval_start = n.start
+        AND s.role = 'champion' AND s.value IS NULL AND s.estimate IS NOT NULL) s
 """)
 
 

@@ -32,7 +32,7 @@ FROM reading.stage_run WHERE run = %(run)s ORDER BY id
 
 def batches_of(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
     """Lines of the ledger by number, each with the version of its model."""
-    return {line["id"]: line for line in fetch(connection, _BATCHES, {"numbers": list(numbers)})}
+    return {line["id"]: line for line in fetch(connection, _BATCHES, {"numbers": list(numbers)})} if numbers else {}
 
 
 _BATCHES = sql.SQL("""

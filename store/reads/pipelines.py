@@ -16,6 +16,7 @@ from domain.pipeline import Pipeline
 from domain.standing import Attempt
 from domain.words import RunState
 from store.reads.connection import Connection, Row, fetch, fetch_one
+from store.reads.spans import ASKED, Spans, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +108,33 @@ def find_gaps(connection: Connection, names: Sequence[str]) -> dict[str, list[In
 _GAPS = sql.SQL("SELECT pipeline, start, until FROM reading.gap WHERE pipeline = ANY (%(names)s) ORDER BY pipeline, start")
 
 
-def waived_between(connection: Connection, name: str, *, first: datetime, last: datetime) -> dict[datetime, str]:
-    """Who has waived which of the nights that start from `first` to `last`, and why, by their starts."""
-    lines = fetch(connection, _WAIVED, {"name": name, "first": first, "last": last})
-    return {line["interval_start"]: f"by {line['who']}: {line['why']}" for line in lines}
+def waived_between(connection: Connection, spans: Spans) -> dict[str, dict[datetime, str]]:
+    """Who has waived which of the nights of these spans, and why, by pipeline and by their starts."""
+    found: dict[str, dict[datetime, str]] = {name: {} for name in spans}
+    for line in fetch(connection, _WAIVED, parameters(spans)) if spans else ():
+        found[line["pipeline"]][line["interval_start"]] = f"by {line['who']}: {line['why']}"
+    return found
 
 
 _WAIVED = sql.SQL("""
-SELECT interval_start, who, why FROM reading.waived WHERE pipeline = %(name)s AND interval_start BETWEEN %(first)s AND %(last)s
-""")
+SELECT w.pipeline, w.interval_start, w.who, w.why FROM reading.waived w JOIN {asked}
+    ON w.pipeline = n.name AND w.interval_start BETWEEN n.first AND n.last
+""").format(asked=ASKED)
 
 
-def published_between(connection: Connection, name: str, *, first: datetime, last: datetime) -> list[Published]:
-    """Every pointer of both kinds for the nights that start from `first` to `last`, oldest first."""
-    return [_published(line) for line in fetch(connection, _BETWEEN, {"name": name, "first": first, "last": last})]
+def published_between(connection: Connection, spans: Spans) -> dict[str, list[Published]]:
+    """Every pointer of both kinds for the nights of these spans, by pipeline, oldest first."""
+    found: dict[str, list[Published]] = {name: [] for name in spans}
+    for line in fetch(connection, _BETWEEN, parameters(spans)) if spans else ():
+        found[line["pipeline"]].append(_published(line))
+    return found
 
 
 _BETWEEN = sql.SQL("""
-SELECT * FROM reading.published WHERE pipeline = %(name)s AND interval_start BETWEEN %(first)s AND %(last)s
-ORDER BY interval_start, kind
-""")
+SELECT p.* FROM {asked}, LATERAL (
+    SELECT * FROM reading.published p WHERE p.pipeline = n.name AND p.interval_start BETWEEN n.first AND n.last OFFSET 0) p
+ORDER BY p.pipeline, p.interval_start, p.kind
+""").format(asked=ASKED)
 
 
 def published_on(connection: Connection, name: str, starts: Sequence[datetime]) -> dict[datetime, Published]:
@@ -158,13 +166,19 @@ SELECT r.* FROM unnest(%(names)s::text[]) AS n (name), LATERAL (
 """)
 
 
-def nights_between(connection: Connection, name: str, *, first: datetime, last: datetime) -> list[NightLine]:
-    return [_night(line) for line in fetch(connection, _NIGHTS, {"name": name, "first": first, "last": last})]
+def nights_between(connection: Connection, spans: Spans) -> dict[str, list[NightLine]]:
+    """The nights of these spans that any run ever took, by pipeline, oldest first."""
+    found: dict[str, list[NightLine]] = {name: [] for name in spans}
+    for line in fetch(connection, _NIGHTS, parameters(spans)) if spans else ():
+        found[line["pipeline"]].append(_night(line))
+    return found
 
 
 _NIGHTS = sql.SQL("""
-SELECT * FROM reading.night WHERE pipeline = %(name)s AND interval_start BETWEEN %(first)s AND %(last)s ORDER BY interval_start
-""")
+SELECT t.* FROM {asked}, LATERAL (
+    SELECT * FROM reading.night t WHERE t.pipeline = n.name AND t.interval_start BETWEEN n.first AND n.last OFFSET 0) t
+ORDER BY t.pipeline, t.interval_start
+""").format(asked=ASKED)
 
 
 def _night(line: Row) -> NightLine:

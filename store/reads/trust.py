@@ -47,32 +47,68 @@ class PipelineStanding:
         return self.published.publication if self.published else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the ledger says of one pipeline: the newest of each kind, and the first night that is `missed` if it is late."""
+
+    published: Published | None
+    learned: Published | None
+    by: Interval | None
+    freshness: Freshness
+    missed: Interval | None
+    tried: NightLine | None
+    asked: NightLine | None
+    gaps: Sequence[Interval]
+
+
 def stand(connection: Connection, pipelines: Sequence[Pipeline], *, now: datetime, alive: Alive) -> list[PipelineStanding]:
-    """How each of the pipelines stands at `now`, all read from one moment of the database."""
+    """How each of the pipelines stands at `now`, all read from one moment of the database, in as many questions for all as for
+    one."""
     names = [pipeline.name for pipeline in pipelines]
     predictions = newest_published(connection, names, kind=BatchKind.PREDICTION)
     rows = newest_published(connection, names, kind=BatchKind.INPUT)
-    tried = check_life(connection, newest_tried(connection, names), alive=alive)
+    newest = {name: _seen(predictions.get(name), rows.get(name)) for name in names}
+    fresh = {
+        one.name: judge_freshness(
+            calendar=one.calendar, deadline=one.publish.deadline, newest_published=newest[one.name], now=now
+        ) for one in pipelines
+    }  # fmt: skip
+    missed = {
+        one.name: one.calendar.after(by) if (by := newest[one.name]) else one.calendar.first
+        for one in pipelines if fresh[one.name].late_since is not None
+    }  # fmt: skip
+    tried = check_life(connection, {name: [line] for name, line in newest_tried(connection, names).items()}, alive=alive)
+    asked = nights_between(connection, {name: (night.start, night.start) for name, night in missed.items()})
+    asked = check_life(connection, asked, alive=alive)
     gaps = find_gaps(connection, names)
     return [
-        _stand(connection, one, now=now, alive=alive, published=predictions.get(one.name), learned=rows.get(one.name),
-            tried=tried.get(one.name), gaps=gaps.get(one.name, []))
-        for one in pipelines
+        _stand(one, now=now, read=_Read(
+            predictions.get(name), rows.get(name), newest[name], fresh[name], missed.get(name),
+            next(iter(tried.get(name, ())), None), next(iter(asked.get(name, ())), None), gaps.get(name, []),
+        ))
+        for one, name in zip(pipelines, names, strict=True)
     ]  # fmt: skip
 
 
-def check_life(connection: Connection, lines: Mapping[str, NightLine], *, alive: Alive) -> dict[str, NightLine]:
+def _seen(published: Published | None, learned: Published | None) -> Interval | None:
+    return judge_learning(published.interval if published else None, learned.interval if learned else None)
+
+
+def check_life(
+    connection: Connection, lines: Mapping[str, Sequence[NightLine]], *, alive: Alive
+) -> dict[str, list[NightLine]]:  # fmt: skip
     """The same lines, by pipeline, each running attempt marked with whether its process still holds the night."""
-    open_ = [(name, line.interval.start) for name, line in lines.items() if line.attempt.state is RunState.RUNNING]
+    open_ = [
+        (name, line.interval.start) for name, some in lines.items() for line in some if line.attempt.state is RunState.RUNNING
+    ]
     keys = lock_keys(connection, open_)
-    return {name: _marked(line, keys.get((name, line.interval.start)), alive) for name, line in lines.items()}
+    return {name: [_marked(line, keys.get((name, line.interval.start)), alive) for line in some] for name, some in lines.items()}
 
 
-def check_nights(connection: Connection, pipeline: str, lines: Sequence[NightLine], *, alive: Alive) -> list[NightLine]:
-    """The same for several nights of one pipeline."""
-    open_ = [(pipeline, line.interval.start) for line in lines if line.attempt.state is RunState.RUNNING]
-    keys = lock_keys(connection, open_)
-    return [_marked(line, keys.get((pipeline, line.interval.start)), alive) for line in lines]
+def night_line(connection: Connection, pipeline: str, start: datetime, *, alive: Alive) -> NightLine | None:
+    """The newest run of one night that tells something, marked in the same way."""
+    lines = check_life(connection, nights_between(connection, {pipeline: (start, start)}), alive=alive)
+    return next(iter(lines[pipeline]), None)
 
 
 def _marked(line: NightLine, key: int | None, alive: Alive) -> NightLine:
@@ -94,23 +130,11 @@ def judge_night(
     )  # fmt: skip
 
 
-def _stand(
-    connection: Connection,
-    pipeline: Pipeline,
-    *,
-    now: datetime,
-    alive: Alive,
-    published: Published | None,
-    learned: Published | None,
-    tried: NightLine | None,
-    gaps: Sequence[Interval],
-) -> PipelineStanding:
-    calendar = pipeline.calendar
+def _stand(pipeline: Pipeline, *, now: datetime, read: _Read) -> PipelineStanding:
+    calendar, published, tried, by, freshness = pipeline.calendar, read.published, read.tried, read.by, read.freshness
     seen = published.interval if published else None
-    rows = learned.interval if learned else None
+    rows = read.learned.interval if read.learned else None
     last = tried.interval if tried else None
-    by = judge_learning(seen, rows)
-    freshness = judge_freshness(calendar=calendar, deadline=pipeline.publish.deadline, newest_published=by, now=now)
 
     def judged(night: Interval, of: NightLine | None) -> Standing:
         return judge_night(
@@ -121,14 +145,12 @@ def _stand(
 
     night = question = tried.interval if tried and (by is None or tried.interval.start >= by.start) else None
     asked = tried if night else None
-    if freshness.late_since is not None:
-        question = calendar.after(by) if by else calendar.first
-        found = nights_between(connection, pipeline.name, first=question.start, last=question.start)
-        asked = next(iter(check_nights(connection, pipeline.name, found, alive=alive)), None)
+    if read.missed is not None:
+        question, asked = read.missed, read.asked
     reason = explain_trust(
         freshness=freshness, calendar=calendar, published=seen,
         learned=rows, question=judged(question, asked) if question else None,
-        question_label=calendar.label(question) if question else "", gaps=gaps,
+        question_label=calendar.label(question) if question else "", gaps=read.gaps,
     )  # fmt: skip
     focus = _newest(last, by) or question or calendar.before(now)
     line = tried if tried and focus and tried.interval.start == focus.start else None
@@ -138,7 +160,7 @@ def _stand(
     trust = _kept_back(_trust_line(pipeline, published, freshness=freshness, reason=reason), standing)
     todos = [one.todo for one in (question and judged(question, asked), standing) if one and one.todo]
     return PipelineStanding(
-        pipeline, published, learned, freshness, focus, line, standing, next(iter(todos), ""),
+        pipeline, published, read.learned, freshness, focus, line, standing, next(iter(todos), ""),
         trust, running=any(one and one.attempt.state is RunState.RUNNING for one in (tried, asked, line)),
     )  # fmt: skip
 

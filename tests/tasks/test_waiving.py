@@ -36,7 +36,7 @@ def nights(shops: Definition, writer: sa.Engine) -> Callable[[str, str], list[In
 
 def gaps(writer: sa.Engine) -> int:
     with transaction(writer) as connection:
-        return len(list_gaps(connection, pipeline="shops"))
+        return len(list_gaps(connection, ["shops"]))
 
 
 def planned(shops: Definition, settings: Settings, nights: list[Interval], mode: str = "missing") -> list[str]:

@@ -1,13 +1,20 @@
 """How often a page asks the database, and that nothing it asks reads through a big table."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import psycopg2
 import pytest
+import sqlalchemy as sa
 from bookkeeping import Ledger
 from fastapi.testclient import TestClient
+
+from cli.listing import read_standings
+from deployments.catalogue import Definition
+from store.listing import list_pipelines
+from store.pipelines import register
 
 MOST = {
     "/": 12, "/p/shops": 20, "/p/shops/2024-01-04": 23, "/p/shops/2024-01-04/verdict": 11, "/p/shops/rows": 9,
@@ -60,6 +67,39 @@ def test_a_page_asks_as_often_whatever_it_shows(published: Ledger, client: TestC
         heard.take()
         client.get(path)
         assert len(heard.take()) == counts[path], path
+
+
+def test_all_pipelines_are_asked_about_at_once(
+    shops: Definition, owner: sa.Engine, writer: sa.Engine, reader: sa.Engine, client: TestClient, heard: Heard
+) -> None:
+    """The morning page and `overnight status` over four pipelines and over ten: some late, some held, some whose run has died."""
+    counts = []
+    for first, last in ((0, 3), (3, 9)):
+        for number in range(first, last):
+            join_the_house(shops, owner, writer, number=number)
+        heard.take()
+        assert client.get("/").status_code == 200
+        told, asked = len(heard.take()), list[str]()
+        sa.event.listen(reader, "before_cursor_execute", lambda *seen, asked=asked: asked.append(seen[2]))
+        with reader.connect() as connection:
+            standings = read_standings(connection, list_pipelines(connection))
+        assert len(standings) == last + 1
+        counts.append((told, len(asked)))
+    (page, command), more = counts
+    assert more == (page, command)
+    assert page <= 20
+    assert command <= 5
+
+
+def join_the_house(shops: Definition, owner: sa.Engine, writer: sa.Engine, *, number: int) -> None:
+    definition = replace(shops, pipeline=shops.pipeline.model_copy(update={"name": f"shops_{number}"}))
+    register(owner, definition.pipeline, expectations=[])
+    ledger = Ledger(definition, writer)
+    ledger.publish("2024-01-03", model=ledger.train("2024-01-02"))
+    if number % 3 == 0:
+        ledger.hold("2024-01-04")
+    elif number % 3 == 1:
+        ledger.abandon("2024-01-04")
 
 
 @pytest.fixture
