@@ -1,4 +1,4 @@
-"""A door to Postgres for one stage's container: a socket of its own, which lets in one role to one database.
+"""A door to Postgres for one stage's container: a socket of its own, which lets in one role to one database, or to those named.
 
 The container needs no network, cannot ask for another role's session (the embedded server believes whoever it hears), and
 loses its sessions at once when the process that opened the door is gone.
@@ -25,11 +25,12 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where the door leads, and who may pass."""
+    """Where the door leads, and who may pass; `also` is a second database, where the source is one beside the ledger."""
 
     target: str | tuple[str, int]
     user: str
     database: str
+    also: str = ""
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def _serve(guest: socket.socket, door: Door) -> None:
         startup = _read_startup(guest)
         asked = _parameters(startup)
         user, database = asked.get("user", ""), asked.get("database", asked.get("user", ""))
-        if (user, database) != (door.user, door.database):
+        if user != door.user or database not in (door.database, door.also or door.database):
             log.warning("a stage's container asked for a session of %s in %s, and was refused", user, database)
             guest.sendall(_refusal(f"this stage may act as {door.user} in {door.database}, and as nobody else"))
             return

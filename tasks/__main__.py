@@ -65,6 +65,7 @@ def read_settings() -> Settings:
     """Takes what may stand in no environment or file from standard input, and ends this process when the other side goes."""
     with open(0, "rb", buffering=0, closefd=False) as unbuffered:
         given = json.loads(unbuffered.readline())
+    os.environ.update(given.pop("environment", {}))
     threading.Thread(target=_end_with_input, name="lifeline", daemon=True).start()
     return load_settings().model_copy(update=given)
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from domain.fingerprint import fingerprint
 from domain.pipeline import Pipeline
 from domain.report import StageReport
 from domain.spec.running import Limits
+from domain.spec.source import Source
 from domain.words import RunState, Stage, StageState
 from infra.doors import Door, open_door
 from infra.postgres import database_url
@@ -61,7 +63,7 @@ def perform_in_container(stage: Stage, run_id: int, settings: Settings) -> Stage
     before = _count_lines(night, stage)
     try:
         image = identify_image(settings.image)
-        with reach_database(settings, stage) as route:
+        with reach_database(settings, stage, source=night.pipeline.source if stage is Stage.INGEST else None) as route:
             ending = run_container(_describe(night, stage, image=image, route=route))
     except OvernightError as error:
         raise error.at(where) from error
@@ -85,7 +87,7 @@ def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Wor
             "OVERNIGHT_ESTIMATORS": settings.estimators,
             "OVERNIGHT_THREADS": str(settings.threads or max(1, math.ceil(limits.cpus))),
         },
-        secret=json.dumps({"database_url": route.url}).encode(),
+        secret=json.dumps({"database_url": route.url, "environment": _secrets_of(night, stage)}).encode(),
         network=route.network,
         limits=limits,
         visible={**route.visible, folder: str(folder), **(_source_folder(night) if stage is Stage.INGEST else {})},
@@ -102,9 +104,9 @@ class Route:
 
 
 @contextmanager
-def reach_database(settings: Settings, stage: Stage) -> Iterator[Route]:
+def reach_database(settings: Settings, stage: Stage, *, source: Source | None = None) -> Iterator[Route]:
     """The stage logs in as its own role. A database on this machine is reached through a door that lets in that role
-    alone, without any network; one elsewhere over a network."""
+    alone, without any network; one elsewhere over a network, and so is a `source` that is no file of this machine."""
     secret = make_url(settings.database_url).password if settings.database_url else None
     url = stage_url(make_url(database_url(settings, role="writer")), stage, secret=secret)
     host, port = url.query.get("host", url.host) or "", int(str(url.query.get("port", url.port) or 5432))
@@ -114,13 +116,39 @@ def reach_database(settings: Settings, stage: Stage) -> Iterator[Route]:
         yield Route(url.render_as_string(hide_password=False), settings.container_network or "bridge", {})
         return
     target = f"{host}/.s.PGSQL.{port}" if is_socket else (host or "localhost", port)
-    with open_door(Door(target, user=url.username or "", database=url.database or "")) as path:
+    beside = _database_beside(source) if source else ""
+    network = "bridge" if source and not beside and _is_elsewhere(source) else "none"
+    with open_door(Door(target, user=url.username or "", database=url.database or "", also=beside)) as path:
         inside = url.set(host=None, port=None).update_query_dict({"host": SOCKET, "port": "5432"})
-        yield Route(inside.render_as_string(hide_password=False), "none", {path: f"{SOCKET}/{path.name}"})
+        yield Route(inside.render_as_string(hide_password=False), network, {path: f"{SOCKET}/{path.name}"})
+
+
+def _database_beside(source: Source) -> str:
+    """The name of the database that is read, where that is one on the ledger's own server."""
+    from tasks.ingest.place import SERVER
+
+    return source.url.removeprefix(SERVER).lstrip("/") if source.url.startswith(SERVER) else ""
+
+
+def _is_elsewhere(source: Source) -> bool:
+    return source.kind in ("sql", "http") or "://" in source.path
+
+
+def _secrets_of(night: Night, stage: Stage) -> dict[str, str]:
+    """What the source's address and headers call by `${NAME}`; what is not set here is missed, and said, by the stage."""
+    if stage is not Stage.INGEST:
+        return {}
+    from tasks.ingest.place import names_of_secrets
+
+    source = night.pipeline.source
+    names = names_of_secrets(source.url, source.path, *source.headers.values())
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _source_folder(night: Night) -> dict[Path, str]:
     """The folder that holds all that the source's path can name, at the same place inside."""
+    if _is_elsewhere(night.pipeline.source):
+        return {}
     path = night.pipeline.source.path.replace("{data}", str(night.settings.data_folder))
     fixed = Path(re.split(r"[{*?\[]", path)[0] + "x").absolute().parent
     if len(fixed.parts) < 2:

@@ -11,7 +11,7 @@ from domain.errors import SourceError
 from domain.interval import Interval
 
 _SECRET = re.compile(r"\$\{(\w+)\}")
-_SERVER = "{postgres}"
+SERVER = "{postgres}"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\d+/)\S+@")  # to the last @, for a password may hold one
 _USER = re.compile(r"(https?://)[^:/@\s]+@")
 _QUERY = re.compile(r"\?[^ ]*")
@@ -47,11 +47,11 @@ def fill_in(template: str, *, interval: Interval, data: Path) -> str:
 def on_server(url: str, *, server: sa.URL | None) -> str:
     """`{postgres}/name` is the database `name` on the server of the ledger, reached as the stages reach that one, and with
     no more rights; any other address is returned as it is."""
-    if not url.startswith(_SERVER):
+    if not url.startswith(SERVER):
         return url
     if server is None:
         raise SourceError(f"source: {url!r} needs the server that Overnight works on, and there is none here")
-    there = server.set(drivername="postgresql", database=url.removeprefix(_SERVER).lstrip("/"))
+    there = server.set(drivername="postgresql", database=url.removeprefix(SERVER).lstrip("/"))
     user = there.username or ""
     role = user if user.startswith("overnight_") else "overnight_writer"
     return there.update_query_dict({"options": f"-c role={role}"}).render_as_string(hide_password=False)
@@ -67,6 +67,11 @@ def with_secrets(text: str) -> str:
         return found
 
     return _SECRET.sub(value, text)
+
+
+def names_of_secrets(*texts: str) -> list[str]:
+    """The NAMEs that `with_secrets` would ask the environment for."""
+    return sorted({name for text in texts for name in _SECRET.findall(text)})
 
 
 def without_secrets(text: str) -> str:
