@@ -3,6 +3,7 @@
 import stat
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra.docker.make_secrets import main as make_secrets
@@ -34,3 +35,20 @@ def test_each_secret_of_the_stack_is_made_once_and_a_folder_from_before_gets_the
     assert {name for name in before if before[name] != after[name]} == {"web_key"}
     make_secrets(folder)
     assert after == {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", STACK["services"])
+def test_every_part_of_the_stack_is_bounded_and_confined(name: str) -> None:
+    part = STACK["services"][name]
+    assert {"mem_limit", "pids_limit", "cpu_shares", "restart", "logging"} <= part.keys()
+    assert part["security_opt"] == ["no-new-privileges:true"]
+    assert all(port.startswith("127.0.0.1:") for port in part.get("ports", ()))
+    assert "docker.sock" not in str(part)
+    if name != "postgres":  # whose own start changes files and users
+        assert (part["read_only"], part["cap_drop"]) == (True, ["ALL"])
+    reaches_out = [network for network in part["networks"] if not (STACK["networks"][network] or {}).get("internal")]
+    assert reaches_out == (["front"] if "ports" in part else [])
+
+
+def test_only_the_web_and_prefects_pages_are_published() -> None:
+    assert [name for name, part in STACK["services"].items() if "ports" in part] == ["prefect", "web"]
