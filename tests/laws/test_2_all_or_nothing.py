@@ -77,7 +77,7 @@ class Poller(threading.Thread):
         self.known: set[object] = set()
 
     def run(self) -> None:
-        while not self.stopping.is_set():
+        while not self.stopping.wait(0.01):  # without a pause it would take a core from the nights that it watches
             with transaction(self.engine) as connection:
                 lines = connection.execute(sa.text(SEEN)).all()
             self.polls += 1

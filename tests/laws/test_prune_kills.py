@@ -90,7 +90,7 @@ class Watcher(threading.Thread):
             return [tuple(line) for line in connection.execute(sa.text(SEEN))]
 
     def run(self) -> None:
-        while not self.stopping.is_set():
+        while not self.stopping.wait(0.01):  # without a pause it would take a core from the pruning that it watches
             seen = self._ask()
             self.polls += 1
             if seen != self.first:
