@@ -1,5 +1,7 @@
 """The entry point: the commands, and the one place where an error becomes a sentence and an exit code."""
 
+import atexit
+import gc
 import importlib.metadata
 import logging
 import os
@@ -87,6 +89,7 @@ def overnight(
 
 def main() -> None:
     """Runs a command; exit codes are in `domain.errors`. `OVERNIGHT_DEBUG=1` shows the traceback behind a sentence."""
+    atexit.register(gc.freeze)  # what ends anyway need not be taken apart: a sixth of the CPU seconds of a night's imports
     logging.basicConfig(level=os.environ.get("OVERNIGHT_LOG", "CRITICAL").upper(), format="%(message)s", stream=sys.stderr)
     try:
         app()
