@@ -140,7 +140,9 @@ def test_a_kill_at_every_stage_boundary_leaves_readers_one_whole_batch(
         assert nights.content() != before
 
 
-@pytest.mark.parametrize("step", [pytest.param(9, id="every ninth"), pytest.param(2, id="every other", marks=pytest.mark.slow(75))])
+@pytest.mark.parametrize(
+    "step", [pytest.param(9, id="every ninth"), pytest.param(2, id="every other", marks=pytest.mark.slow(75))]
+)
 def test_a_kill_at_any_statement_leaves_readers_one_whole_batch(
     nights: Nights, poller: Poller, write_day: Callable[..., Path], step: int
 ) -> None:
