@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_HELD
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
-from domain.report import NightReport
+from domain.report import NightReport, worst_exit_code
 from infra.prefect_api import find_server
 from infra.settings import Settings
 
@@ -71,7 +70,9 @@ def _directly(
         allow_preload()
     address = backfill_address(definition, nights, settings)
     if address is not None:
-        return worst((yield from _spread(definition, nights, address=address, model=model)))
+        return worst_exit_code(
+            (yield from _spread(definition, nights, settings, address=address, model=model, tell="tell" in holder))
+        )
     call = runner_for(definition.pipeline, settings)
     codes: list[int] = []
     late: list[NightReport] = []
@@ -90,7 +91,7 @@ def _directly(
             codes.append(report.exit_code)
             tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
-    return worst(codes)
+    return worst_exit_code(codes)
 
 
 def _side_by_side(
@@ -118,18 +119,20 @@ def _side_by_side(
             codes.append(report.exit_code)
             tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
-    return worst(codes)
+    return worst_exit_code(codes)
 
 
 def _spread(
-    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode, tell: bool
 ) -> Generator[NightReport, None, list[int]]:
     """The nights on Dask's workers, each report as its night ends; returns their exit codes."""
     from tasks.spread import take_nights_there
+    from tasks.webhook import tell_webhook
 
     codes = []
-    for report in take_nights_there(definition, nights, address=address, model=model):
+    for report in take_nights_there(definition, nights, address=address, model=model, tell=tell):
         codes.append(report.exit_code)
+        tell_webhook(definition, settings, now=datetime.now(UTC))
         yield report
     return codes
 
@@ -174,9 +177,3 @@ def _report_in(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) and "run" in document else None
-
-
-def worst(codes: Sequence[int]) -> int:
-    """The exit code of several nights: a failure before a held night before none."""
-    failures = [code for code in codes if code not in (EXIT_DONE, EXIT_HELD)]
-    return min(failures, default=max(codes, default=EXIT_DONE))

@@ -1,10 +1,11 @@
 """What a stage and a night say when they end: small values that travel between processes as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.errors import EXIT_DONE, EXIT_HELD
 from domain.interval import Interval
 from domain.words import RunState, Stage, StageState
 
@@ -90,3 +91,10 @@ class NightReport:
             stages=tuple(StageReport.from_json(stage) for stage in document["stages"]),
             exit_code=exit_code,
         )
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Of several nights: a failure before a held night before none."""
+    found = list(codes)
+    failures = [code for code in found if code not in (EXIT_DONE, EXIT_HELD)]
+    return min(failures, default=max(found, default=EXIT_DONE))

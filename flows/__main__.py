@@ -4,6 +4,8 @@ Progress goes to stderr. With --json, stdout has one JSON object a night, as eac
 """
 
 import argparse
+import atexit
+import gc
 import json
 import logging
 import os
@@ -13,7 +15,7 @@ from typing import Any, get_args
 
 from domain.errors import EXIT_FAILED, OvernightError
 from domain.planning import ModelMode
-from domain.report import NightReport
+from domain.report import NightReport, worst_exit_code
 from infra.prefect_api import need_server
 from infra.prefect_home import prefect_environment, prefect_folder
 from infra.settings import Settings, load_settings
@@ -22,6 +24,7 @@ from tasks.stopping import stopping_between_imports
 
 def main() -> int:
     arguments = _parser().parse_args()
+    atexit.register(gc.freeze)  # what ends anyway need not be taken apart
     _log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a night that is stopped closes its line in the ledger
     try:
@@ -101,14 +104,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _exit_code(outcome: object) -> int:
-    from flows.outcome import worst_exit_code
-
     if isinstance(outcome, OvernightError):
         print(outcome, file=sys.stderr)
         return outcome.exit_code
     if isinstance(outcome, NightReport):
         return outcome.exit_code
-    return worst_exit_code(outcome) if isinstance(outcome, list) else EXIT_FAILED
+    return worst_exit_code(one.exit_code for one in outcome) if isinstance(outcome, list) else EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -53,5 +53,5 @@ def backfill(
     if address is not None:
         from flows.scale import take_nights_on_dask
 
-        return take_nights_on_dask(definition, planned, settings, address=address, model=model)
+        return take_nights_on_dask(definition, planned, settings, address=address, model=model, tell_others=tell)
     return take_nights(nightly, definition, planned, settings, trigger=BACKFILL, model=model, lanes=parallel, tell_others=tell)

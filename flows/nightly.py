@@ -30,8 +30,8 @@ def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-d
     Args:
         pipeline: the name of a folder under deployments/
         interval: the night, such as 2013-01-20; without it, the one that the schedule's tick is for
-        model: which model scores: as-due, as-was (that night's champion), as-if (trained for that night) or hindsight
-        model: as-due (trained when due), as-was, as-if or hindsight
+        model: which model scores: as-due (trained when due), as-was (that night's champion), as-if (trained for that night) or
+            hindsight
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)

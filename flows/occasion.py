@@ -1,6 +1,7 @@
 """Why, when and as whom a flow run runs: what Prefect knows of it, read once at the flow's edge."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -117,7 +118,8 @@ def introduce(name: str) -> None:
     run = context.flow_run
     with suppress(Exception):  # the server is away for a moment, and the night goes on
         client = cast(SyncPrefectClient, context.client)
-        client.update_flow_run(run.id, name=name, infrastructure_pid=run.infrastructure_pid or str(os.getpid()))
+        process = run.infrastructure_pid or f"{socket.gethostname()}:{os.getpid()}"
+        client.update_flow_run(run.id, name=name, infrastructure_pid=process)
         run.name = name
 
 

@@ -12,7 +12,7 @@ from prefect.states import Cancelled as AsCancelled
 from prefect.states import Completed, Failed
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_HELD, OvernightError
+from domain.errors import OvernightError
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import introduce, is_cancelled, place
@@ -97,13 +97,6 @@ def outcome_of(state: State[Any]) -> Any:
     """The report, the reports or the error behind a state of this process; None when Prefect ended the run itself."""
     record = state.data
     return getattr(record, "result", record)
-
-
-def worst_exit_code(reports: Sequence[NightReport]) -> int:
-    """Of several nights: a failure before a held night before none."""
-    codes = [report.exit_code for report in reports]
-    failures = [code for code in codes if code not in (EXIT_DONE, EXIT_HELD)]
-    return min(failures, default=max(codes, default=EXIT_DONE))
 
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)

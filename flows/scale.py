@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import task
@@ -22,23 +23,24 @@ from infra.cluster import count_workers
 from infra.settings import Settings
 from tasks.right_of_way import give_way
 from tasks.spread import AHEAD, pieces_of, take_there
+from tasks.webhook import tell_webhook
 
 
 @task(name="night", task_run_name="{pipeline} {label}", **POLICY)
-def night(pipeline: str, label: str, model: ModelMode, backfill: str, place: int) -> NightReport | State[Any]:
+def night(pipeline: str, label: str, model: ModelMode, backfill: str, tell: bool, place: int) -> NightReport | State[Any]:
     """One night, on the worker that Dask gives it to."""
     try:
-        return take_there(pipeline, label, model, backfill, place)
+        return take_there(pipeline, label, model, backfill, tell, place)
     except OvernightError as error:
         return Failed(message=str(error), data=error)
 
 
 def take_nights_on_dask(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode
+    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode, tell_others: bool
 ) -> list[NightReport]:
     """Takes the nights oldest first, `AHEAD` on each worker, with the result of one after the other."""
     reports: list[NightReport] = []
-    pieces, under_way = deque(pieces_of(definition, nights, model=model)), deque[tuple[Any, Any]]()
+    pieces, under_way = deque(pieces_of(definition, nights, model=model, tell=tell_others)), deque[tuple[Any, Any]]()
     with DaskTaskRunner(address=address) as runner:
         lanes = _count_lanes(runner, address) * AHEAD
         while pieces or under_way:
@@ -50,11 +52,12 @@ def take_nights_on_dask(
             reports.append(_report(definition, nights[place], future))
             with on_errand(BACKFILL, number=len(reports), total=len(nights)):
                 tell(definition, reports[-1])
+            tell_webhook(definition, settings, now=datetime.now(UTC))
             stop_if_cancelled(reports)
     return reports
 
 
-_NAMES = ("pipeline", "label", "model", "backfill", "place")
+_NAMES = ("pipeline", "label", "model", "backfill", "tell", "place")
 
 
 def _count_lanes(runner: Any, address: str) -> int:

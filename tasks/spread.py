@@ -75,8 +75,8 @@ def backfill_address(definition: Definition, nights: Sequence[Interval], setting
 class Turns(Lane):
     """A lane whose turns are flags on Dask's scheduler: each night raises its own and waits for those of the one before."""
 
-    def __init__(self, settings: Settings, backfill: str, place: int) -> None:
-        self.settings, self.backfill, self.place = settings, backfill, place
+    def __init__(self, settings: Settings, backfill: str, place: int, *, tell: bool = False) -> None:
+        self.settings, self.backfill, self.place, self.tell = settings, backfill, place, tell
 
     def ask(self, gate: str) -> None:
         from infra.cluster import wait_for_flag
@@ -92,7 +92,8 @@ class Turns(Lane):
     def take_one(self, pipeline: str, label: str, model: ModelMode) -> NightReport:
         definition = load_definition(self.settings.deployments, pipeline)
         night = definition.pipeline.calendar.named(label)
-        holder = {"born": psutil.Process().create_time(), "through": "dask"}
+        asked = {"tell": True} if self.tell else {}
+        holder = {"born": psutil.Process().create_time(), "through": "dask", **asked}
         call = self._in_turn(definition, night, model, call=runner_for(definition.pipeline, self.settings))
         return take_night(definition, night, self.settings, trigger=BACKFILL, call=call, holder=holder, model=model)
 
@@ -101,15 +102,15 @@ def flag(backfill: str, place: int, gate: str) -> str:
     return f"overnight {backfill} {place} {gate}"
 
 
-def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, place: int) -> NightReport:
+def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, tell: bool, place: int) -> NightReport:
     """One night of a backfill, taken whole by the worker that this is called on, with its own settings; `place` counts the
-    backfill's nights from 0.
+    backfill's nights from 0, and `tell` says whether it wakes who listens for new nights.
 
     A night that a dead worker still seems to hold is asked for again, for as long as Postgres may need to free its lock.
     """
     from infra.cluster import raise_flag
 
-    turns = Turns(load_settings(), backfill, place)
+    turns = Turns(load_settings(), backfill, place, tell=tell)
     try:
         for pause in _PATIENCE:
             try:
@@ -127,21 +128,22 @@ def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, place
 
 
 def pieces_of(
-    definition: Definition, nights: Sequence[Interval], *, model: ModelMode
-) -> list[tuple[str, str, ModelMode, str, int]]:  # fmt: skip
+    definition: Definition, nights: Sequence[Interval], *, model: ModelMode, tell: bool
+) -> list[tuple[str, str, ModelMode, str, bool, int]]:  # fmt: skip
     """What `take_there` is called with for each night of a backfill."""
     backfill, label = uuid.uuid4().hex[:12], definition.pipeline.calendar.label
-    return [(definition.pipeline.name, label(night), model, backfill, place) for place, night in enumerate(nights)]
+    return [(definition.pipeline.name, label(night), model, backfill, tell, place) for place, night in enumerate(nights)]
 
 
 def take_nights_there(
-    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode
+    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode, tell: bool = False
 ) -> Iterator[NightReport]:  # fmt: skip
     """A backfill's nights on workers, without Prefect: each report as its night ends, oldest first."""
     from infra.cluster import connect, work_through
 
     with connect(address) as client:
-        yield from work_through(client, take_there, pieces_of(definition, nights, model=model), ahead=AHEAD, in_order=True)
+        pieces = pieces_of(definition, nights, model=model, tell=tell)
+        yield from work_through(client, take_there, pieces, ahead=AHEAD, in_order=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_SOURCE, DatabaseUnavailable, SourceError, StageFailed
-from domain.report import NightReport, StageReport
+from domain.report import NightReport, StageReport, worst_exit_code
 from domain.words import RunState, Stage, StageState
 from infra.prefect_api import PrefectApi
 from infra.settings import Settings
@@ -51,7 +51,7 @@ def test_a_backfill_goes_on_after_a_night_without_a_file_and_names_the_model_it_
     prefect: str, api: PrefectApi, here: Settings, shops: Definition, write_day: Write
 ) -> None:
     from flows.backfill import backfill
-    from flows.outcome import listening, outcome_of, worst_exit_code
+    from flows.outcome import listening, outcome_of
 
     for day in (1, 2, 3, 5):
         write_day(f"2024-01-0{day}")
@@ -61,7 +61,7 @@ def test_a_backfill_goes_on_after_a_night_without_a_file_and_names_the_model_it_
     reports = outcome_of(state)
     assert heard == ["1/5 published", "2/5 published", "3/5 published", "4/5 failed", "5/5 published"]
     assert state.message == "5 nights: 4 published, 1 failed"
-    assert worst_exit_code(reports) == EXIT_SOURCE
+    assert worst_exit_code(report.exit_code for report in reports) == EXIT_SOURCE
     assert "2024-01-04" in reports[3].reason
     assert any(one["key"] == "shops-model" for one in api._call("POST", "/artifacts/filter", {}))
 

@@ -126,7 +126,7 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
 
     killer = Thread(target=kill, daemon=True)
     killer.start()
-    reports = outcome_of(backfill("spread", DAYS[0], DAYS[-1], return_state=True))
+    reports = outcome_of(backfill("spread", DAYS[0], DAYS[-1], tell=True, return_state=True))
     killer.join()
     # What a worker had just published when it was killed, the next one finds done.
     assert {report.state for report in reports} <= {RunState.PUBLISHED, RunState.SKIPPED}, [report.reason for report in reports]
@@ -136,6 +136,8 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
         holders = connection.execute(sa.text("SELECT DISTINCT holder ->> 'pid' FROM overnight.run WHERE pipeline = 'spread'"))
         assert len(holders.all()) == 2, "both workers took nights"
         assert not connection.scalar(sa.text("SELECT count(*) FROM overnight.run WHERE state = 'running'"))
+        silent = "SELECT count(*) FROM overnight.run WHERE pipeline = 'spread' AND NOT coalesce((holder ->> 'tell')::bool, false)"
+        assert not connection.scalar(sa.text(silent)), "who listens is woken, as was asked for"
 
 
 def test_a_big_nights_ranges_on_workers_give_the_same_predictions(
