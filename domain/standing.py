@@ -17,7 +17,8 @@ WITHOUT_PREDICTIONS = " published without predictions: "  # in a night's sentenc
 
 
 class NightState(StrEnum):
-    """What readers see of one night. `stopped`: its process is gone and nobody has taken the night over yet."""
+    """What readers see of one night. `stopped`: its process is gone and nobody has taken the night over yet; `waived`: there is
+    nothing of it, and somebody has said that there need not be."""
 
     PUBLISHED = "published"
     LEARNING = "learning"
@@ -27,6 +28,7 @@ class NightState(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"
     MISSING = "missing"
+    WAIVED = "waived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def judge_standing(
         return Standing(state, *_after_publication(what, attempt, again))
     if waived and not (attempt and attempt.state is RunState.RUNNING):
         state = NightState.MISSING if attempt is None else _unpublished(attempt, again).state
+        state = NightState.WAIVED if state is NightState.MISSING else state
         return Standing(state, sentence(f"left out on purpose, {waived}"))
     if attempt is None and overdue:
         return Standing(NightState.MISSING, "The deadline has passed and no run was ever started for this night.", again)
@@ -143,6 +146,7 @@ _IS = {
     NightState.STOPPED: "stopped",
     NightState.RUNNING: "is being taken",
     NightState.MISSING: "is missing",
+    NightState.WAIVED: "is waived",
 }
 
 

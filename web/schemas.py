@@ -67,7 +67,7 @@ class Night(_Answer):
 
     night: str = Field(description="the interval's name in addresses and commands")
     interval: Span
-    state: str = Field(description="published, learning, held, failed, stopped, running, waiting or missing")
+    state: str = Field(description="published, learning, held, failed, stopped, running, waiting, missing or waived")
     why: str
     todo: str = Field(description="the command that helps; empty when there is nothing to do")
     run: int | None = None

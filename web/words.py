@@ -18,7 +18,7 @@ from domain.trust import TrustLine
 NONE = "\N{EN DASH}"
 MARKS = {
     "published": "✓", "learning": "◔", "held": "‖", "failed": "✕", "stopped": "■", "running": "▸", "waiting": "·",
-    "missing": "!", "late": "!", "never published": "○",
+    "missing": "!", "waived": NONE, "late": "!", "never published": "○",
     "done": "✓", "reused": "=", "skipped": NONE, "crashed": "■", "passed": "✓", "rejects": NONE, "error": "?",
 }  # fmt: skip
 

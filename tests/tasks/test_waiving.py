@@ -65,6 +65,7 @@ def test_readers_are_told_who_left_a_night_out_and_why(
         waive(shops, nights("2024-01-03", "2024-01-03"), settings, who="ada", why="the shops were closed")
         assert "missing" not in client.get("/api/v1/p/shops").json()["summary"]["trust"]["reason"]
         night = client.get("/api/v1/p/shops/2024-01-03").json()["night"]
+        assert night["state"] == "waived"
         assert (night["why"], night["todo"]) == ("Left out on purpose, by ada: the shops were closed.", "")
 
 
