@@ -8,7 +8,8 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 from domain.errors import EnvironmentRefused
@@ -35,7 +36,10 @@ class Artifact:
 def libraries_here() -> dict[str, str]:
     """The versions that a model is fitted under; of Python, the two numbers that decide what runs."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "encoder": ENCODER_FORM, **{name: version(name) for name in _RECORDED}}
+    return {"python": python, "encoder": ENCODER_FORM, **{name: _version(name) for name in _RECORDED}}
+
+
+_version = cache(metadata.version)  # which reads and parses a file each time
 
 
 def pack(model: Any) -> Artifact:
