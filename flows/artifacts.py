@@ -29,7 +29,7 @@ _VERDICT = sa.text("""
 """)
 _MODEL = sa.text("""
     SELECT m.version, m.metrics, m.rows, m.trained_from, m.trained_until
-    FROM reading.run r JOIN reading.model m ON m.id = r.model WHERE r.id = :run
+    FROM reading.run r JOIN reading.model m ON m.pipeline = r.pipeline WHERE r.id = :run AND m.version = :version
 """)
 
 
@@ -56,7 +56,7 @@ class Showing:
         def call_and_show(stage: Stage, run_id: int, settings: Settings) -> StageReport:
             report = call(stage, run_id, settings)
             if stage in shows and report.state in (StageState.DONE, StageState.HELD):
-                self._beside.submit(copy_context().run, self._make, shows[stage], run_id)
+                self._beside.submit(copy_context().run, self._make, shows[stage], run_id, report)
             return report
 
         return call_and_show
@@ -64,9 +64,9 @@ class Showing:
     def end(self, report: NightReport) -> None:
         self._make(self._show_night, report)
 
-    def _make(self, show: Callable[[Any], object], what: int | NightReport) -> None:
+    def _make(self, show: Callable[..., None], *what: object) -> None:
         try:
-            show(what)
+            show(*what)
         except Exception as error:  # Prefect's server or the ledger may be away, and the night goes on
             log.warning("%s: what Prefect's UI would show of it could not be written: %s", self.label, error)
 
@@ -74,19 +74,19 @@ class Showing:
         text = describe_night(report, label=self.label)
         create_markdown_artifact(text, key=f"{self.name}-night", description=report.reason)
 
-    def _show_verdict(self, run_id: int) -> None:
-        if verdict := self._read(_VERDICT, run_id):
+    def _show_verdict(self, run_id: int, _: StageReport) -> None:
+        if verdict := self._read(_VERDICT, run=run_id):
             table = describe_verdict(verdict, label=self.label)
             create_markdown_artifact(table, key=f"{self.name}-validation", description=verdict["reason"])
 
-    def _show_model(self, run_id: int) -> None:
-        if model := self._read(_MODEL, run_id):
+    def _show_model(self, run_id: int, report: StageReport) -> None:
+        if model := self._read(_MODEL, run=run_id, version=report.detail.get("version")):
             about = f"{self.label}: model {model['version']}, trained tonight"
             create_table_artifact(model_table(model), key=f"{self.name}-model", description=about)
 
-    def _read(self, query: sa.TextClause, run_id: int) -> dict[str, Any] | None:
+    def _read(self, query: sa.TextClause, **values: object) -> dict[str, Any] | None:
         with transaction(writer_engine(self.settings)) as connection:
-            line = connection.execute(query, {"run": run_id}).first()
+            line = connection.execute(query, values).first()
         return line._asdict() if line else None
 
 
