@@ -170,7 +170,7 @@ def test_a_container_of_a_run_that_is_over_is_swept_though_its_process_lives(ima
     wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
     assert sweep_containers({"ledger": ledger}, is_wanted=lambda labels: True) == []
     assert len(sweep_containers({"ledger": ledger}, is_wanted=lambda labels: labels["run"] != "1")) == 1
-    runner.wait(timeout=20)
+    runner.wait(timeout=60)
 
 
 def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
@@ -180,7 +180,7 @@ def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
     runner = start_runner(image, ledger)
     wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
     runner.send_signal(signal.SIGINT)
-    runner.wait(timeout=20)
+    runner.wait(timeout=60)
     assert left_over(docker_engine, ledger) == []
 
 
