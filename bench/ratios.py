@@ -147,8 +147,9 @@ RATIOS = (
         "night_365_vs_night_30", "orchestration", "CPU s", "lower", "the same pipeline's night 30",
         "Both are ours: whether nights get slower as they pile up. Nights that train are left out.",
         (Target("at most", 1.1), Target("at most", 720, "s for a backfill of 365 nights", _year)),
-        "The windows of history that a night is compared with fill up until about night 60, then stay as long. What the parent "
-        "tables cost grows with their partitions: whoever asks them for one batch has their list read again after each new one.",
+        "Until night 110 neither our process (0.27 CPU s a night) nor Postgres by its statements (0.09) takes more than at "
+        "night 30. What grows later, or in Postgres' own processes, which look through all tables and are counted too, was not "
+        "told apart; the curve of nights of a hundred rows is flat to 1,000.",
     ),
     Ratio(
         "night_vs_script", "script", "CPU s", "lower", "the script that a data scientist would write, the same flights and model",
