@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import Any, Literal
+from uuid import uuid4
 
 import httpx
 
@@ -18,6 +19,7 @@ FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 POOL = "overnight"
 LAST_LINES_WITHIN = 4.0  # seconds
+BUSY_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds; its SQLite turns writers away while others write, and asks them to come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class PrefectApi:
 
     def _call(self, method: Literal["GET", "POST", "PATCH", "DELETE"], path: str, body: object = None) -> Any:
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._ask_again_while_busy(method, path, body)
             if answer.status_code == httpx.codes.NOT_FOUND:
                 return None
             answer.raise_for_status()
@@ -101,6 +103,15 @@ class PrefectApi:
                 f"Prefect's server at {self.url} does not answer as it should ({str(error).splitlines()[0]})",
                 hint="overnight doctor",
             ) from error
+
+    def _ask_again_while_busy(self, method: str, path: str, body: object) -> httpx.Response:
+        """A server that answers 503 has done nothing of what it was asked."""
+        for pause in BUSY_PAUSES:
+            answer = self._client.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            sleep(pause)
+        return self._client.request(method, path, json=body)
 
     def _flow_run(self, found: Mapping[str, Any]) -> FlowRun:
         return _flow_run(found, self.url)
@@ -126,9 +137,11 @@ class PrefectApi:
         deployment = self.find_deployment(pipeline)
         if deployment is None:
             raise UsageError(f"Prefect knows no deployment nightly/{pipeline}", hint="overnight up")
-        body: dict[str, Any] = {"parameters": {"pipeline": pipeline, "interval": interval}, "state": {"type": "SCHEDULED"}}
-        if key is not None:
-            body["idempotency_key"] = key
+        body = {
+            "parameters": {"pipeline": pipeline, "interval": interval},
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": key or str(uuid4()),  # what is asked again makes no second run
+        }
         return self._flow_run(self._call("POST", f"/deployments/{deployment.id}/create_flow_run", body))
 
     def read_run(self, run_id: str) -> FlowRun:
