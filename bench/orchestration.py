@@ -1,126 +1,122 @@
-"""What Prefect adds to a night, and whether nights get slower as they pile up.
+"""What Prefect adds to a night: the same nights of real flights through the flow `nightly`, and by calling the stages directly.
 
-Nights of real flights, in a home of its own with its own Postgres and Prefect server. `ratio` is seconds of ours /
-seconds of the other: lower is better, 1 would mean that orchestration, or age, costs nothing.
+In turn, in a home of their own each, with a Postgres of its own and one Prefect server. `ratio` is seconds of ours / seconds of
+the other: lower is better, 1 would mean that orchestration costs nothing. Measured in a process that has taken nights before, and
+in a new one for each night, as a schedule and the command line start them. Importing Prefect is never counted.
 """
 
 import json
 import logging
 import os
-import resource
 import statistics
+import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.clock import database_cpu, own_cpu
-from deployments.catalogue import Definition
-from domain.interval import Interval
+from bench.clock import own_peak
+from bench.flights import PIPELINE, flights_home, timed, trains
+from bench.scaling.house import nights_of
 from domain.report import NightReport
-from domain.words import RunState, Stage, StageState
-from infra.airline import drop_flights
-from infra.postgres import find_server, stop_server
+from domain.words import Stage
 from infra.prefect_home import prefect_environment, settings_environment
 from infra.services import PREFECT, run_services
 from infra.settings import Settings, load_settings
 from tasks.night import take_night
 from tasks.prepare import prepare
 
-PIPELINE = "flights"
 WARM_UP = 8  # nights before the first that counts: imports, the first model, filled caches
 COUNTED = {"small": 6, "full": 20}
-AGES = {"small": (30, 90), "full": (30, 365)}
-PORT = 4398
+ALONE = {"small": 3, "full": 9}  # nights that have a process each; the first does not count
 
 
-def night_vs_plain_calls(size: str = "small") -> dict[str, dict[str, float]]:
-    """The same nights as one `nightly` flow each, as one backfill, and by calling the stages directly, taken in turn."""
-    with _home("plain") as plain, _home("flows") as through, _prefect(through):
-        from flows.nightly import nightly
-        from flows.outcome import outcome_of
+def night_vs_plain_calls(size: str = "small") -> dict[str, dict[str, Any]]:
+    with flights_home("plain") as plain, flights_home("flows") as through, _prefect(through):
+        from bench.one_night import take_through_prefect
 
         (definition,) = prepare(plain, PIPELINE)
-        nights = _nights(definition, WARM_UP + COUNTED[size])
-        ours, other = [], []
-        for night in nights:
+        every = nights_of(definition, WARM_UP + 2 * COUNTED[size] + ALONE[size])
+        ours, other, nothing = [], [], []
+        empty = _empty_flow()
+        for night in every[: WARM_UP + COUNTED[size]]:
             label = definition.pipeline.calendar.label(night)
-            other.append(_timed(lambda night=night: take_night(definition, night, plain, trigger="command")))
-            ours.append(_timed(lambda label=label: outcome_of(nightly(PIPELINE, label, return_state=True))))
-        backfill = _backfill_seconds(definition, size)
-    counted = [number for number in range(WARM_UP, len(nights)) if not _trains(other[number][1])]
-    seconds = statistics.median(ours[number][0] for number in counted)
-    plain_seconds = statistics.median(other[number][0] for number in counted)
+            other.append(timed(partial(take_night, definition, night, plain, trigger="command")))
+            ours.append(timed(partial(take_through_prefect, label)))
+            nothing.append(_seconds_of(empty))
+        labels = [definition.pipeline.calendar.label(night) for night in every[WARM_UP + COUNTED[size] :]]
+        backfill = _backfill_seconds(labels[: COUNTED[size]])
+        alone = [
+            (_take_alone("flow", label, through), _take_alone("plain", label, plain)) for label in labels[COUNTED[size] :]
+        ]  # fmt: skip
+    counted = [number for number in range(WARM_UP, len(other)) if not trains(other[number][1])]
+    warm = [(ours[number][0], other[number][0]) for number in counted]
+    rows = round(statistics.fmean(other[number][1].rows_read for number in counted))
+    seconds, plain_seconds = (statistics.median(side) for side in zip(*warm, strict=True))
     return {
-        "night_vs_plain_calls": {
-            "ratio": round(seconds / plain_seconds, 3),
-            "ours": round(seconds, 3), "other": round(plain_seconds, 3),
-            "rows": round(statistics.fmean(other[number][1].rows_read for number in counted)),
-            "seconds": round(sum(ours[number][0] for number in counted), 3), "rounds": len(counted),
+        "night_vs_plain_calls": _ratio(warm) | {
+            "rows": rows,
             "added_seconds_a_night": round(seconds - plain_seconds, 3),
             "added_seconds_a_night_in_a_backfill": round(backfill - plain_seconds, 3),
-            "peak_mb": _peak_mb(),
-        }
+            "empty_flow_seconds": round(statistics.median(nothing[number] for number in counted), 3),
+            "peak_mb": round(own_peak()),
+        },
+        "new_process_vs_plain_calls": _ratio(
+            [(one["seconds"], two["seconds"]) for one, two in alone[1:] if not (one["trains"] or two["trains"])]
+        ) | {"rows": rows},
     }  # fmt: skip
 
 
-def night_365_vs_night_30(size: str = "small") -> dict[str, dict[str, float]]:
-    """One backfill; the CPU seconds, the database's included, of the ten nights that end at each age, the median of those that do
-    not train: seconds by the clock would tell what else the machine did an hour later."""
-    young, old = AGES[size]
-    with _home("aged") as settings:
-        (definition,) = prepare(settings, PIPELINE)
-        server = find_server(settings.postgres_folder)
-        assert server is not None
-        began, rows, spent = perf_counter(), 0, dict[int, list[float]]({young: [], old: []})
-        for number, night in enumerate(_nights(definition, old), start=1):
-            age = next((age for age in spent if age - 10 < number <= age), None)
-            before = own_cpu() + database_cpu(server) if age else 0.0
-            _, report = _timed(lambda night=night: take_night(definition, night, settings, trigger="backfill"))
-            rows += report.rows_read
-            if age and not _trains(report):
-                spent[age].append(own_cpu() + database_cpu(server) - before)
-        seconds = perf_counter() - began
-    then, now = statistics.median(spent[young]), statistics.median(spent[old])
+def _ratio(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    ours, other = (statistics.median(side) for side in zip(*pairs, strict=True))
     return {
-        "night_365_vs_night_30": {
-            "ratio": round(now / then, 3), "ours": round(now, 3), "other": round(then, 3), "nights": old, "rows": rows,
-            "seconds": round(seconds, 1), "rounds": min(map(len, spent.values())), "peak_mb": _peak_mb(),
-        }
+        "ratio": round(ours / other, 3), "ours": round(ours, 3), "other": round(other, 3),
+        "seconds": round(sum(one for one, _ in pairs), 3), "rounds": len(pairs),
     }  # fmt: skip
 
 
-def _nights(definition: Definition, count: int) -> list[Interval]:
-    calendar = definition.pipeline.calendar
-    nights = [calendar.first]
-    while len(nights) < count:
-        nights.append(calendar.after(nights[-1]))
-    return nights
+def _empty_flow() -> Any:
+    """Prefect's own part: a flow as ours are, with as many tasks as a night has stages, which do nothing."""
+    from prefect import flow, task
+
+    from flows.policy import KEEPS_NOTHING, POLICY
+
+    @task(**POLICY)
+    def step(run: int) -> None: ...
+
+    @flow(name="empty", **KEEPS_NOTHING)
+    def empty() -> None:
+        for number in range(len(Stage)):
+            step(number, return_state=True)
+
+    return empty
 
 
-def _timed(take: Any) -> tuple[float, NightReport]:
+def _seconds_of(flow: Any) -> float:
     began = perf_counter()
-    report = take()
-    assert isinstance(report, NightReport)
-    assert report.state is RunState.PUBLISHED, report.reason
-    return perf_counter() - began, report
+    flow(return_state=True)
+    return perf_counter() - began
 
 
-def _trains(report: NightReport) -> bool:
-    return any(stage.stage is Stage.TRAIN and stage.state is StageState.DONE for stage in report.stages)
+def _take_alone(how: str, label: str, settings: Settings) -> dict[str, Any]:
+    """One night in a new process, which says how long it took."""
+    environment = os.environ | settings_environment(settings)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.one_night", how, label], env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert not done.returncode, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def _backfill_seconds(definition: Definition, size: str) -> float:
+def _backfill_seconds(labels: list[str]) -> float:
     """Seconds per night of a backfill that goes on where the single nights ended, nights that train left out."""
     from flows.backfill import backfill
     from flows.outcome import listening
 
-    calendar = definition.pipeline.calendar
-    nights = _nights(definition, WARM_UP + 2 * COUNTED[size])[-COUNTED[size] :]
     ends = [perf_counter()]
     reports: list[NightReport] = []
 
@@ -129,24 +125,9 @@ def _backfill_seconds(definition: Definition, size: str) -> float:
         reports.append(report)
 
     with listening(listen):
-        backfill(PIPELINE, calendar.label(nights[0]), calendar.label(nights[-1]), return_state=True)
+        backfill(PIPELINE, labels[0], labels[-1], return_state=True)
     spans = [after - before for before, after in pairwise(ends)]
-    return statistics.median(span for span, report in zip(spans, reports, strict=True) if not _trains(report))
-
-
-def _peak_mb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-@contextmanager
-def _home(name: str) -> Iterator[Settings]:
-    with tempfile.TemporaryDirectory(prefix=f"ov-{name}") as folder:
-        settings = Settings(home=Path(folder), prefect_port=PORT)
-        drop_flights(settings.data_folder / PIPELINE)
-        try:
-            yield settings
-        finally:
-            stop_server(settings.postgres_folder)
+    return statistics.median(span for span, report in zip(spans, reports, strict=True) if not trains(report))
 
 
 @contextmanager
@@ -169,6 +150,4 @@ def _prefect(settings: Settings) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    size = sys.argv[1] if len(sys.argv) > 1 else "small"
-    for measure in (night_vs_plain_calls, night_365_vs_night_30):
-        print(json.dumps(measure(size), indent=2), flush=True)
+    print(json.dumps(night_vs_plain_calls(sys.argv[1] if len(sys.argv) > 1 else "small"), indent=2), flush=True)
