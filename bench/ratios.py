@@ -134,12 +134,14 @@ RATIOS = (
     ),
     Ratio(
         "night_vs_plain_calls", "orchestration", "s", "lower", "the same night's stages by plain function calls",
-        "With Prefect's flow, tasks, states, logs and artifacts against none of these, in a process that has taken nights before.",
+        "With Prefect's flow, tasks, states, logs and artifacts against none of these; the process has taken nights before.",
         (
             Target("at most", 1.25),
             Target("at most", 1.0, "s added to a night of a backfill", _key("added_seconds_a_night_in_a_backfill")),
         ),
-        "PLACEHOLDER",
+        "Prefect's own part, whatever a night does: a flow of six tasks that do nothing takes as long as ours adds, nearly all of it "
+        "five requests that its server answers one after the other; without any tasks it takes two thirds of that. What was ours "
+        "to cut is cut (0.24 s to 0.15 s), and the night itself takes 0.31 s, where it took 0.73 s when the limit was met.",
     ),
     Ratio(
         "new_process_vs_plain_calls", "orchestration", "s", "lower", "the same night's stages by plain function calls",
@@ -151,6 +153,7 @@ RATIOS = (
         "night_365_vs_night_30", "ages", "s", "lower", "the same nights taken by a pipeline that began 30 nights ago",
         "Both are ours, in turn: whether nights get slower as they pile up. Nights that train are left out.",
         (Target("at most", 1.1), Target("at most", 720, "s for a backfill of 365 nights", _year)),
+        "Nights are compared one by one, so what the machine does meanwhile falls on both sides but not on both alike.",
     ),
     Ratio(
         "night_vs_script", "script", "CPU s", "lower", "the script that a data scientist would write, the same flights and model",

@@ -24,14 +24,17 @@ def describe() -> None:
 def build(
     tag: Annotated[str | None, typer.Option(help="Its name; none: OVERNIGHT_IMAGE.")] = None,
     base: Annotated[str | None, typer.Option(help="An image with Python 3.11 to 3.13; none: the official one.")] = None,
+    extras: Annotated[
+        list[str] | None, typer.Option("--with", help="Drivers of object storage: s3, gcs. May be repeated.")
+    ] = None,
 ) -> None:
     """Build the image from this checkout, as locked. The first time takes minutes, later ones seconds.
 
-    Example: overnight image build --base python:3.13-slim
+    Example: overnight image build --with s3
     """
     from infra.images import build_image
 
     name, began = tag or load_settings().image, monotonic()
     say(f"building {name}; what Docker says follows")
-    digest = build_image(name, base=base, quiet=False)
+    digest = build_image(name, base=base, extras=extras or (), quiet=False)
     say(f"built {name} ({digest[:19]}) in {monotonic() - began:.0f} s; next: write `runner: docker` into a pipeline.yaml")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.show import counted, err, print_json, print_pairs, print_table, say, say_next, styled
-from cli.taking import Reports, take_nights
+from cli.taking import Reports, take_nights, telling_people
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, UsageError
 from domain.interval import Interval
@@ -24,7 +24,14 @@ Name = Annotated[str, typer.Argument(help="The pipeline's name, as under deploym
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Do not go through a Prefect server, even if one is up.")]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, help="Take up to so many nights side by side.")]
-Tell = Annotated[bool, typer.Option("--tell", help="Wake messages and webhook as a night of the schedule does.")]
+Tell = Annotated[
+    bool,
+    typer.Option(
+        "--tell", help="Wake messages and webhook as a night of the schedule does, and tell what is late: what a crontab needs."
+    ),
+]
+From = Annotated[str | None, typer.Option("--from", help="The first night; none: the pipeline's first.")]
+To = Annotated[str | None, typer.Option("--to", help="The last night, included; none: the newest that is over.")]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -54,6 +61,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Do all anew though nothing changed: --from-stage ingest.")] = False,
     hindsight: Annotated[bool, typer.Option("--hindsight", help="The same as --model hindsight.")] = False,
     model: ModelOption = "as-due",
+    tell: Tell = False,
 ) -> None:
     """Take one night through the stages. Through Prefect when its server is up, otherwise in this process.
 
@@ -65,14 +73,15 @@ def run(
         raise UsageError("--force begins at ingest, so it takes no --from-stage", hint="overnight run --help")
     first = Stage.INGEST if force else from_stage
     asked = {**({"retrain": True} if retrain else {}), **({FROM_STAGE: str(first)} if first else {})}
-    definition = prepared(name)
-    night = choose_interval(definition, interval)
-    taking = take_nights(
-        definition, [night], load_settings(), trigger="command", direct=direct, asked=asked,
-        model="hindsight" if hindsight else known_model(model),
-    )  # fmt: skip
-    with waiting(f"{name} {definition.pipeline.calendar.label(night)}"):
-        reports, code = collect(taking, definition, as_json, advance=lambda _: None)
+    with telling_people(name, interval, asked=tell):
+        definition = prepared(name)
+        night = choose_interval(definition, interval)
+        taking = take_nights(
+            definition, [night], load_settings(), trigger="command", direct=direct, asked=asked,
+            model="hindsight" if hindsight else known_model(model), tell=tell,
+        )  # fmt: skip
+        with waiting(f"{name} {definition.pipeline.calendar.label(night)}"):
+            reports, code = collect(taking, definition, as_json, advance=lambda _: None)
     for report in reports if not as_json else []:
         print_night(definition, report)
     raise typer.Exit(code)
@@ -80,8 +89,8 @@ def run(
 
 def backfill(
     name: Name,
-    start: Annotated[str, typer.Option("--from", help="The first night.")],
-    end: Annotated[str, typer.Option("--to", help="The last night, included.")],
+    start: From = None,
+    end: To = None,
     mode: ModeOption = "all",
     as_json: Json = False,
     direct: Direct = False,
@@ -93,22 +102,30 @@ def backfill(
 
     Example: overnight backfill flights --from 2013-01-01 --to 2013-02-04
     """
-    from tasks.planning import plan_range
-
-    definition, asked_for = prepared(name), known_mode(mode)
-    nights = choose_range(definition, start, end, command="backfill")
-    if asked_for != "all":  # which needs no plan: each night finds by itself whether there is anything to do
-        planned = plan_range(definition, nights, load_settings(), mode=asked_for, model=known_model(model))
-        nights = [one.interval for one in planned]
-    if not nights:
-        say(f"nothing to do: no night from {start} to {end} is {mode}")
-        raise typer.Exit(EXIT_DONE)
-    reports, code = backfill_nights(
-        definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel, tell=tell
-    )
-    if not as_json:
+    with telling_people(name, f"{start or 'the first night'} to {end or 'now'}", asked=tell):
+        definition, asked_for = prepared(name), known_mode(mode)
+        nights = _choose_nights(definition, start, end, mode=asked_for, model=known_model(model))
+        reports, code = backfill_nights(
+            definition, nights, as_json=as_json, direct=direct, model=known_model(model), parallel=parallel, tell=tell
+        )
+    if not as_json and reports:
         print_nights(definition, reports)
     raise typer.Exit(code)
+
+
+def _choose_nights(
+    definition: Definition, start: str | None, end: str | None, *, mode: Mode, model: ModelMode
+) -> list[Interval]:  # fmt: skip
+    """Those that the mode takes. `all` needs no plan: each night finds by itself whether there is anything to do."""
+    from tasks.planning import plan_range
+
+    nights = choose_range(definition, start, end, command="backfill")
+    if mode != "all":
+        first, last = map(definition.pipeline.calendar.label, (nights[0], nights[-1]))
+        nights = [one.interval for one in plan_range(definition, nights, load_settings(), mode=mode, model=model)]
+        if not nights:
+            say(f"nothing to do: no night from {first} to {last} is {mode}")
+    return nights
 
 
 def backfill_nights(
@@ -122,6 +139,8 @@ def backfill_nights(
     tell: bool = False,
 ) -> tuple[list[NightReport], int]:
     """Several nights under a progress bar; returns their reports and the exit code."""
+    if not nights:
+        return [], EXIT_DONE
     taking = take_nights(
         definition, nights, load_settings(), trigger=BACKFILL, direct=direct, model=model, parallel=parallel, tell=tell
     )
@@ -143,14 +162,15 @@ def known_mode(mode: str) -> Mode:
     return cast(Mode, mode)
 
 
-def choose_range(definition: Definition, start: str, end: str, *, command: str) -> list[Interval]:
-    """The nights from one to another, both included, oldest first."""
-    first, last = choose_interval(definition, start), choose_interval(definition, end)
+def choose_range(definition: Definition, start: str | None, end: str | None, *, command: str) -> list[Interval]:
+    """The nights from one to another, both included, oldest first; by default from the first to the newest that is over."""
+    first = choose_interval(definition, start) if start else definition.pipeline.calendar.first
+    last, label = choose_interval(definition, end), definition.pipeline.calendar.label
     if first > last:
-        raise UsageError(f"--from {start} lies after --to {end}", hint=f"overnight {command} --help")
+        raise UsageError(f"--from {label(first)} lies after --to {label(last)}", hint=f"overnight {command} --help")
     if last.end > datetime.now(UTC):
-        over = definition.pipeline.calendar.label(choose_interval(definition, None))
-        again = f"overnight {command} {definition.pipeline.name} --from {start} --to {over}"
+        over = label(choose_interval(definition, None))
+        again = f"overnight {command} {definition.pipeline.name} --from {label(first)} --to {over}"
         raise UsageError(f"the night of {end} is not over yet; {over} is the newest that is", hint=again)
     return list(definition.pipeline.calendar.between(first, last))
 

@@ -8,12 +8,14 @@ import typer
 
 from cli.nights import (
     Direct,
+    From,
     Json,
     ModelOption,
     ModeOption,
     Name,
     Parallel,
     Tell,
+    To,
     backfill_nights,
     choose_range,
     known_mode,
@@ -34,8 +36,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def plan(
     name: Name,
-    start: Annotated[str, typer.Option("--from", help="The first night.")],
-    end: Annotated[str, typer.Option("--to", help="The last night, included.")],
+    start: From = None,
+    end: To = None,
     mode: ModeOption = "missing",
     model: ModelOption = "as-due",
     as_json: Json = False,

@@ -1,21 +1,24 @@
 """Taking nights: through Prefect when its server is up, otherwise in this process; the same reports either way."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from deployments.catalogue import Definition
+from domain.errors import OvernightError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport, worst_exit_code
 from infra.prefect_api import find_server
-from infra.settings import Settings
+from infra.settings import Settings, readable_settings
 
+log = logging.getLogger("overnight.night")
 Reports = Generator[NightReport, None, int]
 
 
@@ -43,8 +46,51 @@ def take_nights(
         return (yield from _through_prefect(definition, nights, url, trigger=trigger, model=model, parallel=parallel, tell=tell))
     holder = {**(asked or {}), **({"tell": True} if tell else {})}
     if lanes_for(definition, parallel) > 1 and len(nights) > 1:
-        return (yield from _side_by_side(definition, nights, settings, holder=holder, model=model, lanes=parallel))
-    return (yield from _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model))
+        taking = _side_by_side(definition, nights, settings, holder=holder, model=model, lanes=parallel)
+    else:
+        taking = _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model)
+    return (yield from _telling(taking, definition, settings, trigger=trigger, asked=tell))
+
+
+def _telling(taking: Reports, definition: Definition, settings: Settings, *, trigger: str, asked: bool) -> Reports:
+    """The same reports, each told to people, if it was asked for, and to the webhook."""
+    from tasks.telling import tell_everybody
+
+    with closing(taking):
+        while True:
+            try:
+                report = next(taking)
+            except StopIteration as stop:
+                return int(stop.value)
+            tell_everybody(definition, report, settings, now=datetime.now(UTC), trigger=trigger, asked=asked)
+            yield report
+
+
+@contextmanager
+def telling_people(name: str, night: str | None, *, asked: bool) -> Iterator[None]:
+    """Around a night that nobody looks at, if they are to be told: what keeps it from beginning, and every deadline that has
+    passed. How a night ends that has begun is told where it ends."""
+    try:
+        yield
+    except Exception as error:
+        if asked:
+            from tasks.unbegun import tell_unbegun
+
+            now = datetime.now(UTC)
+            tell_unbegun(name, error, readable_settings(), night=night, moment=now, now=now, trigger="command", asked=True)
+            _tell_deadlines()
+        raise
+    if asked:
+        _tell_deadlines()
+
+
+def _tell_deadlines() -> None:
+    from tasks.telling import tell_due
+
+    try:
+        tell_due(readable_settings(), now=datetime.now(UTC))
+    except OvernightError as error:
+        log.warning("what is late could not be told: %s", error)
 
 
 def _directly(
@@ -64,15 +110,12 @@ def _directly(
     from tasks.runners import runner_for
     from tasks.spread import backfill_address
     from tasks.stopping import stopping_between_imports
-    from tasks.webhook import tell_webhook
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
     address = backfill_address(definition, nights, settings)
     if address is not None:
-        return worst_exit_code(
-            (yield from _spread(definition, nights, settings, address=address, model=model, tell="tell" in holder))
-        )
+        return worst_exit_code((yield from _spread(definition, nights, address=address, model=model, tell="tell" in holder)))
     call = runner_for(definition.pipeline, settings)
     codes: list[int] = []
     late: list[NightReport] = []
@@ -89,7 +132,6 @@ def _directly(
                 also=describe_retakes(definition, late),
             )  # fmt: skip
             codes.append(report.exit_code)
-            tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
     return worst_exit_code(codes)
 
@@ -107,7 +149,6 @@ def _side_by_side(
     from tasks.lanes import take_side_by_side
     from tasks.right_of_way import is_way_clear
     from tasks.stopping import stopping_between_imports
-    from tasks.webhook import tell_webhook
 
     codes: list[int] = []
     taking = take_side_by_side(
@@ -117,22 +158,19 @@ def _side_by_side(
     with stopping_between_imports(), closing(taking):
         for report in taking:
             codes.append(report.exit_code)
-            tell_webhook(definition, settings, now=datetime.now(UTC))
             yield report
     return worst_exit_code(codes)
 
 
 def _spread(
-    definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode, tell: bool
+    definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode, tell: bool
 ) -> Generator[NightReport, None, list[int]]:
     """The nights on Dask's workers, each report as its night ends; returns their exit codes."""
     from tasks.spread import take_nights_there
-    from tasks.webhook import tell_webhook
 
     codes = []
     for report in take_nights_there(definition, nights, address=address, model=model, tell=tell):
         codes.append(report.exit_code)
-        tell_webhook(definition, settings, now=datetime.now(UTC))
         yield report
     return codes
 
@@ -148,8 +186,8 @@ def _through_prefect(
         command = ["backfill", name, "--from", label(nights[0]), "--to", label(nights[-1])]
         if list(nights) != list(definition.pipeline.calendar.between(nights[0], nights[-1])):
             command += ["--nights", ",".join(map(label, nights))]
-        command += ["--parallel", str(parallel), *(["--tell"] if tell else [])]
-    command += ["--model", model]
+        command += ["--parallel", str(parallel)]
+    command += ["--model", model, *(["--tell"] if tell else [])]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--json", "--quiet"],
         stdout=subprocess.PIPE,

@@ -74,6 +74,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DefinitionError(f"{error.problem or 'this is not YAML'}", where=f"{path}{line}") from None
+    except yaml.YAMLError as error:  # a character that YAML does not know has no mark
+        raise DefinitionError(str(error).splitlines()[0], where=str(path)) from None
+    except OSError as error:
+        raise DefinitionError(f"the file cannot be read ({error.strerror})", where=str(path)) from None
     except DefinitionError as error:
         raise DefinitionError(error.what, where=f"{path} {error.where}") from None
 

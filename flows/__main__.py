@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--mode", choices=["missing", "failed", "changed", "all"], default="all", help="which of them")
     backfill.add_argument("--nights", type=lambda text: text.split(","), help="these alone, commas between them")
     backfill.add_argument("--parallel", type=int, default=1, help="at most so many nights side by side")
-    backfill.add_argument("--tell", action="store_true", help="wake messages and webhook as a night of the schedule does")
     for command in (nightly, backfill):
+        command.add_argument("--tell", action="store_true", help="wake messages and webhook as a night of the schedule does")
         command.add_argument("pipeline")
         command.add_argument("--model", choices=get_args(ModelMode), default="as-due", help="which model scores")
         command.add_argument("--json", action="store_true", help="one JSON object a night on stdout")
@@ -92,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
     # A heartbeat is for runs that a worker started; ours would cost a second to stop.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listen):
         if arguments.flow == "nightly":
-            state: Any = nightly(arguments.pipeline, arguments.interval, arguments.model, return_state=True)
+            state: Any = nightly(arguments.pipeline, arguments.interval, arguments.model, tell=arguments.tell, return_state=True)
         else:
             asked = (arguments.pipeline, arguments.start, arguments.end, arguments.mode, arguments.nights)
             how = {"model": arguments.model, "parallel": arguments.parallel, "tell": arguments.tell}

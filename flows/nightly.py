@@ -7,9 +7,10 @@ from prefect import flow
 from domain.planning import LATE_ROWS, ModelMode
 from domain.report import NightReport
 from flows.artifacts import Showing
+from flows.beginning import begun_or_told
 from flows.nights import late_nights, missed_nights, take_nights
-from flows.occasion import choose_interval, holder, name_night, scheduled_moment, trigger
-from flows.outcome import tell, told_as_state
+from flows.occasion import asks_to_tell, choose_interval, holder, name_night, scheduled_moment, trigger
+from flows.outcome import announce, told_as_state
 from flows.policy import KEEPS_NOTHING
 from flows.stages import stage_tasks
 from infra.settings import load_settings
@@ -18,13 +19,15 @@ from tasks.late import describe_retakes
 from tasks.night import take_night
 from tasks.prepare import prepare
 from tasks.runners import runner_for
-from tasks.telling import tell_at_once
-from tasks.webhook import tell_webhook
+from tasks.telling import tell_everybody
 
 
 @flow(name="nightly", **KEEPS_NOTHING)
 @told_as_state(called=name_night)
-def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-due") -> NightReport | str:
+@begun_or_told
+def nightly(
+    pipeline: str, interval: str | None = None, model: ModelMode = "as-due", tell: bool = False
+) -> NightReport | str:  # fmt: skip
     """Takes `pipeline` through its night.
 
     Args:
@@ -32,6 +35,7 @@ def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-d
         interval: the night, such as 2013-01-20; without it, the one that the schedule's tick is for
         model: which model scores: as-due (trained when due), as-was (that night's champion), as-if (trained for that night) or
             hindsight
+        tell: tell people at once when it is held or fails, as of a night of the schedule
     """
     settings = load_settings()
     (definition,) = prepare(settings, pipeline)
@@ -50,7 +54,6 @@ def nightly(pipeline: str, interval: str | None = None, model: ModelMode = "as-d
         call, who = showing.after(stages), holder()
         report = take_night(definition, night, settings, trigger=trigger(), call=call, holder=who, model=model, also=also)
         showing.end(report)
-    tell(definition, report)
-    tell_at_once(definition, report, settings, trigger=trigger(), asked="tell" in holder())
-    tell_webhook(definition, settings, now=datetime.now(UTC))
+    announce(definition, report)
+    tell_everybody(definition, report, settings, now=datetime.now(UTC), trigger=trigger(), asked=tell or asks_to_tell())
     return report

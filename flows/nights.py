@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from time import sleep
 from typing import Any
 
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -12,17 +11,17 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from deployments.catalogue import Definition
 from domain.errors import OvernightError
 from domain.interval import Interval
-from domain.planning import BACKFILL, RETRY_DELAYS, ModelMode, Tonight
+from domain.planning import BACKFILL, ModelMode, Tonight
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import holder, is_on_errand, is_scheduled, on_errand, scheduled_moment
-from flows.outcome import outcome_of, stop_if_cancelled, tell
+from flows.outcome import announce, outcome_of, stop_if_cancelled
 from infra.settings import Settings
 from tasks.lanes import lanes_for, take_side_by_side
 from tasks.late import nights_with_late_rows
 from tasks.planning import plan_scheduled
 from tasks.right_of_way import give_way, is_way_clear
-from tasks.webhook import tell_webhook
+from tasks.telling import tell_everybody
 
 log = logging.getLogger("overnight.night")
 
@@ -71,21 +70,15 @@ def take_nights(
 
 
 def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval, *, model: ModelMode) -> NightReport:
-    """One night; while the ledger does not answer it is asked for again, as a stage would be."""
-    name, label = definition.pipeline.name, definition.pipeline.calendar.label(night)
-    for delay in (*RETRY_DELAYS, None):
-        outcome = outcome_of(flow(name, label, model, return_state=True))
-        if delay is None or not (isinstance(outcome, OvernightError) and outcome.retryable):
-            break
-        log.info("%s %s: %s; tried again in %.0f s", name, label, outcome, delay)
-        sleep(delay)
+    name = definition.pipeline.name
+    outcome = outcome_of(flow(name, definition.pipeline.calendar.label(night), model, return_state=True))
     if isinstance(outcome, NightReport):
         return outcome
     # No run was opened: another process has the night, or the ledger is away.
     error = outcome if isinstance(outcome, OvernightError) else None
     reason = str(error) if error else "Prefect ended the run of this night before it began"
     report = NightReport(0, name, night, RunState.FAILED, reason, exit_code=error.exit_code if error else 1)
-    tell(definition, report)
+    announce(definition, report)
     return report
 
 
@@ -103,7 +96,7 @@ def _side_by_side(
         for report in taking:
             reports.append(report)
             with on_errand(BACKFILL, number=len(reports), total=len(nights)):
-                tell(definition, report)
-            tell_webhook(definition, settings, now=datetime.now(UTC))
+                announce(definition, report)
+            tell_everybody(definition, report, settings, now=datetime.now(UTC), trigger=BACKFILL, asked=tell_others)
             stop_if_cancelled(reports)
     return sorted(reports, key=lambda report: report.interval.start)

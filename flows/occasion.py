@@ -91,10 +91,15 @@ def on_errand(trigger: str, *, number: int, total: int, tells: bool = False) -> 
         _errand.reset(token)
 
 
+def asks_to_tell() -> bool:
+    """Whether whoever made this run wants people and webhook to be told, though the schedule did not make it."""
+    errand = _errand.get()
+    return bool(errand.tells if errand is not None else flow_run.get_parameters().get("tell"))
+
+
 def holder() -> dict[str, Any]:
     """What the ledger's line adds, so that a dead run is found on both sides."""
-    errand = _errand.get()
-    asked = {"tell": True} if errand is not None and errand.tells else {}
+    asked = {"tell": True} if asks_to_tell() else {}
     return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id()), **asked}
 
 

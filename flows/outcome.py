@@ -12,11 +12,12 @@ from prefect.states import Cancelled as AsCancelled
 from prefect.states import Completed, Failed
 
 from deployments.catalogue import Definition
-from domain.errors import OvernightError
+from domain.errors import LockHeld, OvernightError
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import introduce, is_cancelled, place
+from flows.occasion import introduce, is_cancelled, place, trigger
 from tasks.stopping import stopping_between_imports
+from tasks.telling import WAKING
 
 log = logging.getLogger("overnight.night")
 P = ParamSpec("P")
@@ -56,7 +57,7 @@ def told_as_state(*, called: Callable[[], str]) -> Callable[[Callable[P, Told]],
                 with stopping_between_imports():
                     return _as_state(take(*args, **kwargs))
             except OvernightError as error:
-                return Failed(message=str(error), data=error)
+                return _state_of(error)
             except Cancelled as stop:
                 return AsCancelled(message=str(stop), data=list(stop.reports))
 
@@ -64,6 +65,13 @@ def told_as_state(*, called: Callable[[], str]) -> Callable[[Callable[P, Told]],
         return told
 
     return telling
+
+
+def _state_of(error: OvernightError) -> State[Any]:
+    """Failed; but a night of the schedule that another run holds is under way, and who watches Prefect for failures is let be."""
+    if isinstance(error, LockHeld) and trigger() in WAKING:
+        return Completed(name=_NAMES[RunState.SKIPPED], message=str(error), data=error)
+    return Failed(message=str(error), data=error)
 
 
 def _as_state(outcome: Told) -> State[Any]:
@@ -112,7 +120,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(definition: Definition, report: NightReport) -> None:
+def announce(definition: Definition, report: NightReport) -> None:
     """Says how a night went, to the log that people and Prefect read and to whoever listens."""
     number, total = place()
     which = f"{number} of {total}: " if total > 1 else ""

@@ -17,13 +17,13 @@ from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
 from domain.words import RunState
 from flows.occasion import on_errand
-from flows.outcome import stop_if_cancelled, tell
+from flows.outcome import announce, stop_if_cancelled
 from flows.policy import POLICY
 from infra.cluster import count_workers
 from infra.settings import Settings
 from tasks.right_of_way import give_way
 from tasks.spread import AHEAD, pieces_of, take_there
-from tasks.webhook import tell_webhook
+from tasks.telling import tell_everybody
 
 
 @task(name="night", task_run_name="{pipeline} {label}", **POLICY)
@@ -51,8 +51,8 @@ def take_nights_on_dask(
             (*_, place), future = under_way.popleft()
             reports.append(_report(definition, nights[place], future))
             with on_errand(BACKFILL, number=len(reports), total=len(nights)):
-                tell(definition, reports[-1])
-            tell_webhook(definition, settings, now=datetime.now(UTC))
+                announce(definition, reports[-1])
+            tell_everybody(definition, reports[-1], settings, now=datetime.now(UTC), trigger=BACKFILL, asked=tell_others)
             stop_if_cancelled(reports)
     return reports
 

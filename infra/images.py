@@ -5,24 +5,28 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import StageFailed, UsageError
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "infra" / "docker" / "Dockerfile"
+EXTRAS = DOCKERFILE.parent / "extras"
 _PIP = {"index-url", "extra-index-url", "trusted-host", "timeout"}
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def build_image(tag: str, *, base: str | None = None, quiet: bool = True) -> str:
+def build_image(tag: str, *, base: str | None = None, extras: Sequence[str] = (), quiet: bool = True) -> str:
     """Builds the image, names it `tag` and returns its digest; without `base` on the Python image that the Dockerfile names.
 
-    Raises UsageError where there is no Docker or no tree to build from, StageFailed with the end of what Docker said.
+    `extras` are the names of further locks: drivers of object storage. Raises UsageError where there is no Docker, no tree to
+    build from or no such extra, StageFailed with the end of what Docker said.
     """
     if not DOCKERFILE.is_file():
         raise UsageError("the image is built from a checkout of Overnight, and this is none", where=str(ROOT))
     values = {**pip_settings(), "EXTRA_CERTIFICATES": extra_certificates(), "VERSION": version(), "REVISION": revision()}
+    values["EXTRAS"] = " ".join(known_extras(extras))
     if base:
         values["PYTHON_IMAGE"] = base
     # Named without values, which Docker then takes from the environment: a password in a URL shows in no process list.
@@ -41,6 +45,14 @@ def build_image(tag: str, *, base: str | None = None, quiet: bool = True) -> str
         ["docker", "image", "inspect", "--format", "{{.Id}}", tag], capture_output=True, text=True, check=True
     )
     return inspected.stdout.strip()
+
+
+def known_extras(names: Sequence[str]) -> list[str]:
+    """Each once, in one order, so that the same extras are the same image; raises UsageError for one that has no lock."""
+    known = sorted(file.stem for file in EXTRAS.glob("*.lock"))
+    if unknown := sorted(set(names) - set(known)):
+        raise UsageError(f"the image has no extra {unknown[0]!r}", hint=f"--with {' or --with '.join(known)}")
+    return [name for name in known if name in names]
 
 
 def pip_settings() -> dict[str, str]:

@@ -2,6 +2,7 @@
 these defaults."""
 
 import os
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -105,6 +106,18 @@ class Settings(BaseSettings):
         return self.home.absolute() / "postgres"
 
 
+class _Readable(Settings):
+    """What is unknown in the file is passed over."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+
+class _Fileless(_Readable):
+    """The environment alone."""
+
+    model_config = SettingsConfigDict(toml_file=None)
+
+
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """The settings of this process; raises UsageError with the first thing that is wrong with them."""
@@ -116,3 +129,22 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = "OVERNIGHT_" + "_".join(map(str, first["loc"])).upper()
         raise UsageError(f"{name}: {first['msg'].lower()}", where="settings", hint="overnight doctor") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"overnight.toml: {error}", where="settings", hint="overnight doctor") from None
+
+
+def readable_settings() -> Settings:
+    """As `load_settings`, with its default for each value that is wrong: for whoever has to tell that one is."""
+    try:
+        return load_settings()
+    except UsageError:
+        pass
+    for kind in (_Readable, _Fileless):
+        try:
+            return kind()
+        except ValidationError as error:
+            wrong = {str(one["loc"][0]) for one in error.errors()}
+            return kind(**{name: kind.model_fields[name].default for name in wrong})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            continue
+    return Settings.model_construct()

@@ -74,7 +74,7 @@ def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Wor
     from infra.containers import Work
 
     settings, limits = night.settings, night.pipeline.runner.limits
-    folder = night.definition.folder.absolute()
+    folder, secrets = night.definition.folder.absolute(), _secrets_of(night, stage)
     return Work(
         image=image,
         command=["python3", "-m", "tasks", str(stage), "--run", str(night.run.id), "--attached"],
@@ -87,10 +87,15 @@ def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Wor
             "OVERNIGHT_ESTIMATORS": settings.estimators,
             "OVERNIGHT_THREADS": str(settings.threads or max(1, math.ceil(limits.cpus))),
         },
-        secret=json.dumps({"database_url": route.url, "environment": _secrets_of(night, stage)}).encode(),
+        secret=json.dumps({"database_url": route.url, "environment": secrets}).encode(),
         network=route.network,
         limits=limits,
-        visible={**route.visible, folder: str(folder), **(_source_folder(night) if stage is Stage.INGEST else {})},
+        visible={
+            **route.visible,
+            folder: str(folder),
+            **(_source_folder(night) if stage is Stage.INGEST else {}),
+            **_key_files(secrets),
+        },
     )
 
 
@@ -135,14 +140,23 @@ def _is_elsewhere(source: Source) -> bool:
 
 
 def _secrets_of(night: Night, stage: Stage) -> dict[str, str]:
-    """What the source's address and headers call by `${NAME}`; what is not set here is missed, and said, by the stage."""
+    """What the source's address and headers call by `${NAME}`, and what a driver of object storage reads; what is not set here is
+    missed, and said, by the stage."""
     if stage is not Stage.INGEST:
         return {}
-    from tasks.ingest.place import names_of_secrets
+    from tasks.ingest.place import names_of_keys, names_of_secrets
 
     source = night.pipeline.source
-    names = names_of_secrets(source.url, source.path, *source.headers.values())
+    names = [*names_of_secrets(source.url, source.path, *source.headers.values()), *names_of_keys(source.path)]
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _key_files(secrets: Mapping[str, str]) -> dict[Path, str]:
+    """The files that a variable names in place of a key, as GOOGLE_APPLICATION_CREDENTIALS does, at the same place inside."""
+    named = {
+        Path(value): value for name, value in secrets.items() if name.startswith(("AWS_", "GOOGLE_")) and value.startswith("/")
+    }
+    return {path: inside for path, inside in named.items() if path.is_file()}
 
 
 def _source_folder(night: Night) -> dict[Path, str]:

@@ -6,6 +6,7 @@ What was told is a line in the ledger, so that nobody hears it twice, whoever st
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from deployments.catalogue import Definition, load_definition, pipeline_names
 from domain.errors import DefinitionError
@@ -24,10 +25,19 @@ from store.models import promoted_for
 from store.nights import history_of, known_nights
 from store.publications import published_batches
 from tasks.context import writer_engine
+from tasks.webhook import tell_webhook
 
 NEWS_FOR = timedelta(hours=12)  # what happened at an older deadline is no news any more
 TOLD = "told"
 WAKING = ("schedule", "catch-up", LATE_ROWS)  # what a night was taken for, if it is news; a backfill is none unless asked
+
+
+def tell_everybody(
+    definition: Definition, report: NightReport, settings: Settings, *, now: datetime, trigger: str, asked: bool = False
+) -> None:
+    """People, at once, and the webhook: what a night does when it is over, whoever took it and how. Never raises."""
+    tell_at_once(definition, report, settings, trigger=trigger, asked=asked)
+    tell_webhook(definition, settings, now=now)
 
 
 def tell_at_once(definition: Definition, report: NightReport, settings: Settings, *, trigger: str, asked: bool = False) -> bool:
@@ -52,7 +62,7 @@ def tell_due(settings: Settings, *, now: datetime) -> list[str]:
     with transaction(writer_engine(settings)) as connection:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('overnight told'))"))
         for name in pipeline_names(settings.deployments):
-            pipeline, fault = _pipeline(connection, settings, name)
+            pipeline, fault = known_pipeline(connection, settings, name)
             due = _due(connection, pipeline, now=now) if pipeline is not None else None
             if pipeline is not None and due is not None:
                 lines.append(_describe(connection, pipeline, due, fault=fault, now=now))
@@ -63,13 +73,27 @@ def tell_due(settings: Settings, *, now: datetime) -> list[str]:
     return lines
 
 
-def _pipeline(connection: sa.Connection, settings: Settings, name: str) -> tuple[Pipeline | None, str]:
+def known_pipeline(connection: sa.Connection, settings: Settings, name: str) -> tuple[Pipeline | None, str]:
     """As its folder has it; while that cannot be read, which is news itself, as the ledger last had it, with what is wrong."""
+    pipeline, fault = readable_pipeline(settings, name)
+    return pipeline or declared_pipeline(connection, name), fault
+
+
+def readable_pipeline(settings: Settings, name: str) -> tuple[Pipeline | None, str]:
+    """As its folder has it, or None and what is wrong there."""
     try:
         return load_definition(settings.deployments, name).pipeline, ""
     except DefinitionError as error:
-        known = connection.scalar(sa.select(schema.pipeline.c.definition).where(schema.pipeline.c.name == name))
-        return Pipeline.model_validate(known) if known else None, error.what
+        return None, error.what
+
+
+def declared_pipeline(connection: sa.Connection, name: str) -> Pipeline | None:
+    """As the ledger last had it; None where it never had, or what another release wrote cannot be read by this one."""
+    known = connection.scalar(sa.select(schema.pipeline.c.definition).where(schema.pipeline.c.name == name))
+    try:
+        return Pipeline.model_validate(known) if known else None
+    except ValidationError:
+        return None
 
 
 def _due(connection: sa.Connection, pipeline: Pipeline, *, now: datetime) -> Interval | None:

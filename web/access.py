@@ -20,6 +20,7 @@ from store.reads.connection import Reader
 from store.reads.pulse import Pulse
 from store.reads.tokens import find_token
 from web.limits import FREE, Limiter, asker_of, check_size
+from web.scope import header_of
 from web.sessions import Sessions
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -50,9 +51,9 @@ EVERYBODY = Guest("everybody")
 NOBODY = Guest("nobody", frozenset())
 
 
-def guest_of(request: Request) -> Guest:
+def guest_of(scope: Scope) -> Guest:
     """Fails when nobody was at the door: then nothing may be answered."""
-    guest: Guest = request.scope[_GUEST]
+    guest: Guest = scope[_GUEST]
     return guest
 
 
@@ -181,15 +182,15 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, proxied = Headers(scope=scope), self.believed.is_proxy(scope)
-        if proxied and headers.get("x-forwarded-proto") in ("http", "https"):
-            scope["scheme"] = headers["x-forwarded-proto"]
+        proxied = self.believed.is_proxy(scope)
+        if proxied and (scheme := header_of(scope, b"x-forwarded-proto")) in (b"http", b"https"):
+            scope["scheme"] = scheme.decode()
         scope[_GUEST] = NOBODY  # in place, because who counts answers looks into it afterwards
         error: OvernightError | None = None
         guest: Guest | None = None
         try:
             check_size(scope)
-            guest = await self._recognise(scope, headers, proxied=proxied)
+            guest = await self._recognise(scope, proxied=proxied)
             scope[_GUEST] = guest or NOBODY
             self._count(scope, guest)
         except OvernightError as failed:
@@ -199,11 +200,12 @@ class Door:
             return
         await self.app(scope, receive, send)
 
-    async def _recognise(self, scope: Scope, headers: Headers, *, proxied: bool) -> Guest | None:
+    async def _recognise(self, scope: Scope, *, proxied: bool) -> Guest | None:
         if self.keys is None:
             return EVERYBODY
         if scope["path"] in OPEN or re.fullmatch(r"/static/[a-z.]+", scope["path"]):
             return NOBODY
+        headers = Headers(scope=scope)
         digest = self.keys.read(headers, scheme=scope.get("scheme", "http"))
         if digest is None:
             return self.believed.guest(headers) if proxied else None

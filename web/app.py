@@ -93,8 +93,7 @@ def create_app(settings: Settings, *, now: Clock | None = None, live: bool = Tru
     install_errors(app)
     app.state.requests = metrics.Requests()
     if pulse and express:
-        app.add_middleware(LookUps, edge=edge, express=express)
-        app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now)
+        app.add_middleware(KeptAnswers, shelf=edge.shelf, pulse=pulse, now=edge.now, look_up=LookUps(edge, express))
     app.add_middleware(Negotiated)
     app.add_middleware(Door, keys=app.state.keys, believed=believed, limiter=open_limiter(settings, closed), refuse=login.refuse)
     anywhere = closed and not app.state.hosts  # a page of another host cannot show a token, so no name needs to be known

@@ -22,8 +22,8 @@ from store.reads.pulse import Pulse
 from store.reads.rows import newest_publication
 from store.reads.trust import PipelineStanding, stand
 from web.access import Guest, guest_of
-from web.keeping import Kept, Shelf, next_change
-from web.tags import holds_tag
+from web.keeping import Kept, Shelf, address_of, next_change
+from web.tags import holds
 from web.words import trust_words
 
 Clock = Callable[[], datetime]
@@ -96,6 +96,7 @@ class Known:
     mark: Mark
     stamp: str
     tags: dict[str | None, str] = field(default_factory=dict)
+    blanks: dict[tuple[str, ...], Kept] = field(default_factory=dict)  # what is answered about no rows, by their columns
 
     @property
     def one(self) -> PipelineStanding:
@@ -142,7 +143,7 @@ class Edge:
         see that batch; `keep` that the answer is all that its address gives. Raises Unchanged, before anything but the trust
         line was read, when the asker's tag is still right.
         """
-        now, guest = self.now(), guest_of(request)
+        now, guest = self.now(), guest_of(request.scope)
         version = self.pulse.version if self.pulse and self.pulse.connected else None
         known = self.recall(pipeline, guest, now=now)
 
@@ -164,8 +165,8 @@ class Edge:
         beside = self.reader.ask(read_beside) if known is not None and lone else None
         answered, tag, found = beside or self.reader.ask_at_once(read)
         response = self.respond(answered, None if found.running else tag, template=template, path=request.url.path)
-        if keep and version is not None and answered.settled and found.version == version:
-            self.keep(request, response, found, tag)
+        if keep and version is not None and answered.settled and found.version == version and not found.running:
+            self.shelf.put(address_of(request.scope), kept_as(response, found, tag))
         return response
 
     def recall(self, pipeline: str | None, guest: Guest, *, now: datetime) -> Known | None:
@@ -187,17 +188,10 @@ class Edge:
             self.known[pipeline, guest.scope] = known
         return known
 
-    def keep(self, request: Request, response: Response, known: Known, tag: str) -> None:
-        if known.running:
-            return
-        headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
-        address = (guest_of(request).scope, request.scope["path"], request.scope["query_string"])
-        self.shelf.put(address, Kept(known.version, known.until, tag, headers, bytes(response.body)))
-
     def check_tag(self, request: Request, known: Known, template: str | None) -> str:
         """The tag of an answer; raises Unchanged when the asker holds it already."""
-        tag, asked = self.tag(known, template), request.headers.get("if-none-match", "")
-        if asked and holds_tag(asked, tag) and not known.running:
+        tag = self.tag(known, template)
+        if holds(request.scope, tag) and not known.running:
             raise Unchanged(tag)
         return tag
 
@@ -216,6 +210,12 @@ class Edge:
             answer=answered.body, trusts=answered.trust, zone=zone, path=path, **answered.page
         )  # fmt: skip
         return Response(page, media_type="text/html", headers=headers)
+
+
+def kept_as(response: Response, known: Known, tag: str) -> Kept:
+    """An answer as it can be given again, as long as what is known holds."""
+    headers = tuple((name, value) for name, value in response.raw_headers if name != b"content-length")
+    return Kept(known.version, known.until, tag, headers, bytes(response.body))
 
 
 def answer_headers(trust: Sequence[tuple[TrustLine, Pipeline]], *, tag: str | None) -> dict[str, str]:

@@ -33,7 +33,7 @@ async def events(request: Request, last_event_id: LastEvent = "") -> Response:
 
 
 async def _stream(request: Request, pulse: Pulse, after: int) -> AsyncIterator[str]:
-    guest, ring, runs = guest_of(request), pulse.subscribe(), set[int]()
+    guest, ring, runs = guest_of(request.scope), pulse.subscribe(), set[int]()
     for beat in pulse.since(0):
         _may_hear(guest, beat, runs)
     try:
@@ -59,7 +59,7 @@ async def _stream(request: Request, pulse: Pulse, after: int) -> AsyncIterator[s
 async def _is_still_let_in(request: Request) -> bool:
     keys = request.app.state.keys
     try:
-        return keys is None or await asyncio.to_thread(keys.still, guest_of(request))
+        return keys is None or await asyncio.to_thread(keys.still, guest_of(request.scope))
     except OvernightError:
         return False
 

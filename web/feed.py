@@ -37,7 +37,7 @@ def feed(request: Request, pipeline: Name) -> Response:
     now, alive = edge.now(), edge.reader.ask(living_runs)
 
     def read(connection: Connection) -> tuple[PipelineStanding, Sequence[dict[str, Any]]]:
-        (standing,) = stand(connection, find_pipelines(connection, pipeline, guest=guest_of(request)), now=now, alive=alive)
+        (standing,) = stand(connection, find_pipelines(connection, pipeline, guest=guest_of(request.scope)), now=now, alive=alive)
         return standing, news_of(connection, pipeline, limit=ENTRIES)
 
     standing, news = edge.reader.ask_at_once(read)

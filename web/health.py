@@ -23,7 +23,7 @@ async def healthz() -> Response:
 def readyz(request: Request) -> Response:
     try:
         line = edge_of(request).reader.ask(lambda connection: fetch_one(connection, _READY))
-        count = f"{line['pipelines'] if line else 0} pipelines" if guest_of(request).pipelines is None else ""
+        count = f"{line['pipelines'] if line else 0} pipelines" if guest_of(request.scope).pipelines is None else ""
         status, body = 200, Health(status="ready", detail=count)
     except OvernightError as error:
         status, body = 503, Health(status="not ready", detail=str(error))

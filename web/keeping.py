@@ -2,11 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.interval import Calendar
@@ -14,7 +13,7 @@ from domain.pipeline import Pipeline
 from domain.trust import deadline_of
 from store.reads.pulse import Pulse
 from web.access import guest_of
-from web.tags import holds_tag
+from web.tags import holds
 
 MOST_BYTES, MOST_OF_ONE = 64 << 20, 1 << 20
 Address = tuple[str, str, bytes]  # what the asker may see, the path, the query: one scope's answers are no other's
@@ -34,6 +33,10 @@ class Kept:
     @property
     def size(self) -> int:
         return len(self.body) + AROUND
+
+
+def address_of(scope: Scope) -> Address:
+    return guest_of(scope).scope, scope["path"], scope["query_string"]
 
 
 class Shelf:
@@ -66,26 +69,34 @@ class Shelf:
             return kept
 
 
-class KeptAnswers:
-    """Answers what is kept without a route, a thread or the database. Stands inside everything that may refuse."""
+LookUp = Callable[[Scope, datetime], Awaitable[Kept | None]]
 
-    def __init__(self, app: ASGIApp, shelf: Shelf, pulse: Pulse, now: Callable[[], datetime]) -> None:
-        self.app, self.shelf, self.pulse, self.now = app, shelf, pulse, now
+
+class KeptAnswers:
+    """Answers what is kept, and what `look_up` finds, without a route or a thread. Stands inside everything that may refuse."""
+
+    def __init__(self, app: ASGIApp, shelf: Shelf, pulse: Pulse, now: Callable[[], datetime], look_up: LookUp) -> None:
+        self.app, self.shelf, self.pulse, self.now, self.look_up = app, shelf, pulse, now, look_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not self.pulse.connected:
-            await self.app(scope, receive, send)
-            return
-        address = (guest_of(Request(scope)).scope, scope["path"], scope["query_string"])
-        kept = self.shelf.get(address, version=self.pulse.version, now=self.now())
+        kept = None
+        if scope["type"] == "http" and scope["method"] == "GET" and self.pulse.connected:
+            now = self.now()
+            kept = self.shelf.get(address_of(scope), version=self.pulse.version, now=now) or await self.look_up(scope, now)
         if kept is None:
             await self.app(scope, receive, send)
-            return
-        asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"").decode("latin-1")
-        same = bool(asked) and holds_tag(asked, kept.tag)
-        headers = list(kept.headers) + ([] if same else [(b"content-length", str(len(kept.body)).encode())])
-        await send({"type": "http.response.start", "status": 304 if same else 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if same else kept.body})
+        else:
+            await _give(kept, scope, send)
+
+
+async def _give(kept: Kept, scope: Scope, send: Send) -> None:
+    if holds(scope, kept.tag):
+        await send({"type": "http.response.start", "status": 304, "headers": kept.headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers = [*kept.headers, (b"content-length", b"%d" % len(kept.body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": kept.body})
 
 
 def next_change(pipelines: Sequence[Pipeline], now: datetime) -> datetime:

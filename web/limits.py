@@ -9,6 +9,7 @@ from time import monotonic
 from starlette.types import Scope
 
 from domain.errors import Refused
+from web.scope import header_of
 
 LONGEST_ADDRESS = 16 << 10  # path and query, in bytes: the longest cursor and all columns fit several times
 LONGEST_BODY = 64 << 10  # nothing but the login form is ever read, and that is shorter still
@@ -37,7 +38,7 @@ def check_size(scope: Scope) -> None:
     """Raises TooLong for an address or a body that nothing here could need."""
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
         raise TooLong(f"an address here is at most {LONGEST_ADDRESS >> 10} kB long", 414)
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    announced = header_of(scope, b"content-length", b"0")
     if not announced.isdigit() or int(announced[:20]) > LONGEST_BODY:
         raise TooLong(f"nothing here takes in more than {LONGEST_BODY >> 10} kB", 413)
 

@@ -100,7 +100,7 @@ def metrics(request: Request) -> Response:
     lines = request.app.state.requests.lines()
     try:
         alive, now = edge.reader.ask(living_runs), edge.now()
-        lines += edge.reader.ask_at_once(lambda connection: _pipelines(connection, guest_of(request), now=now, alive=alive))
+        lines += edge.reader.ask_at_once(lambda connection: _pipelines(connection, guest_of(request.scope), now=now, alive=alive))
         up = 1
     except OvernightError:
         up = 0

@@ -4,6 +4,8 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from web.scope import header_of
+
 FORMS = {
     b"application/json": "json", b"text/csv": "csv", b"application/x-ndjson": "ndjson",
     b"application/vnd.apache.parquet": "parquet",
@@ -26,8 +28,8 @@ class Negotiated:
             if path.endswith(".json") and _JSON.fullmatch(path):
                 scope["path"] = as_json(path.removesuffix(".json"))
             elif path == "/" or path.startswith(("/p/", "/api/v1/p/")):
-                asked = next((value for name, value in scope["headers"] if name == b"accept"), b"")
-                form = FORMS.get(asked.partition(b",")[0].partition(b";")[0].strip().lower())
+                asked = header_of(scope, b"accept")
+                form = FORMS.get(asked.partition(b",")[0].partition(b";")[0].strip().lower()) if asked else None
                 if form is not None:
                     scope["path"] = as_json(path) if form == "json" else as_file(path, form)
         await self.app(scope, receive, send)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.errors import answer_unknown, problem
+from web.scope import header_of
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; "
@@ -68,7 +69,7 @@ class NamedHosts:
         if scope["type"] != "http" or "*" in self.names or scope["path"] in PROBES:
             await self.app(scope, receive, send)
             return
-        said = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+        said = header_of(scope, b"host").decode("latin-1").lower()
         name = said.partition("]")[0] + "]" if said.startswith("[") else said.partition(":")[0]
         if name in self.names:
             await self.app(scope, receive, send)

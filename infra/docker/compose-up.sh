@@ -1,7 +1,7 @@
 #!/bin/sh
 # From a checkout to a running stack: secrets, image, data, containers. `make compose-up` calls it; safe to repeat, and
-# after `git pull` it is the upgrade. OVERNIGHT_BASE names another base image, POSTGRES_IMAGE another Postgres;
-# docker-compose.yml has the rest.
+# after `git pull` it is the upgrade. OVERNIGHT_BASE names another base image, OVERNIGHT_EXTRAS what it has beside
+# (s3,gcs), POSTGRES_IMAGE another Postgres; docker-compose.yml has the rest.
 set -eu
 cd "$(dirname "$0")/../.."
 : "${COMPOSE:=docker-compose}" "${OVERNIGHT_IMAGE:=overnight:latest}"
@@ -15,7 +15,8 @@ health() {
 }
 
 .venv/bin/python infra/docker/make_secrets.py "$OVERNIGHT_SECRETS"
-.venv/bin/overnight image build --tag "$OVERNIGHT_IMAGE" ${OVERNIGHT_BASE:+--base "$OVERNIGHT_BASE"} >/dev/null
+for extra in $(echo "${OVERNIGHT_EXTRAS:-}" | tr , ' '); do set -- "$@" --with "$extra"; done
+.venv/bin/overnight image build --tag "$OVERNIGHT_IMAGE" ${OVERNIGHT_BASE:+--base "$OVERNIGHT_BASE"} "$@" >/dev/null
 OVERNIGHT_IMAGE_DIGEST=$(docker image inspect --format '{{.Id}}' "$OVERNIGHT_IMAGE")
 export OVERNIGHT_IMAGE_DIGEST
 .venv/bin/python -c 'import sys; from pathlib import Path; from infra.airline import drop_flights; drop_flights(Path(sys.argv[1]))' \

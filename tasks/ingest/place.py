@@ -15,6 +15,8 @@ SERVER = "{postgres}"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\d+/)\S+@")  # to the last @, for a password may hold one
 _USER = re.compile(r"(https?://)[^:/@\s]+@")
 _QUERY = re.compile(r"\?[^ ]*")
+# What the drivers of object storage read from the environment: keys, endpoints, the names of files that hold keys.
+_STORAGE = {"s3": "AWS_", "s3a": "AWS_", "gs": "GOOGLE_", "gcs": "GOOGLE_"}
 
 
 class _Moment(datetime):
@@ -72,6 +74,13 @@ def with_secrets(text: str) -> str:
 def names_of_secrets(*texts: str) -> list[str]:
     """The NAMEs that `with_secrets` would ask the environment for."""
     return sorted({name for text in texts for name in _SECRET.findall(text)})
+
+
+def names_of_keys(path: str) -> list[str]:
+    """The variables that are set here and that the driver of this address of object storage reads; none for any other path."""
+    scheme, beyond, _ = path.partition("://")
+    start = _STORAGE.get(scheme) if beyond else None
+    return sorted(name for name in os.environ if start and name.startswith(start))
 
 
 def without_secrets(text: str) -> str:

@@ -2,10 +2,8 @@
 
 import math
 import os
-import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 from deployments.catalogue import Definition
 from infra.postgres import Postmaster
 from infra.settings import Settings
+from tests.patience import wait_for
+from tests.ports import free_port
 from web.app import create_app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
@@ -77,15 +77,13 @@ def _take_five_weeks(ledger: Ledger) -> None:
 @pytest.fixture
 def address(settings: Settings, month: Ledger) -> Iterator[str]:
     """Where the web listens; for it, it is the morning of 5 February 2024."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     app = create_app(settings, now=lambda: datetime(2024, 2, 5, 9, tzinfo=UTC))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=3))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    wait_for(lambda: server.started or not thread.is_alive(), every=0.02)
+    assert server.started
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join()

@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -18,7 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1200)]
+from tests.patience import wait_for
+from tests.ports import free_port
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SERVICES = ("postgres", "prefect", "worker", "web")
 RUNNING = "SELECT count(*) FROM overnight.run WHERE state = 'running'"
@@ -72,9 +73,7 @@ class Stack:
         begun = subprocess.Popen(
             [*self.command, *words], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until = time.monotonic() + 120
-        while self.ask(RUNNING) == ["0"] and begun.poll() is None:
-            assert time.monotonic() < until, "no night began"
+        wait_for(lambda: self.ask(RUNNING) != ["0"] or begun.poll() is not None)
         return begun
 
 
@@ -92,8 +91,8 @@ def stack(docker_engine: Any, image: str, tmp_path_factory: pytest.TempPathFacto
         "OVERNIGHT_DATA": str(home / "data"),
         "OVERNIGHT_IMAGE": "overnight:test",
         "POSTGRES_IMAGE": os.environ.get("OVERNIGHT_TEST_POSTGRES", local),
-        "WEB_PORT": str(_free_port()),
-        "PREFECT_PORT": str(_free_port()),
+        "WEB_PORT": str(free_port()),
+        "PREFECT_PORT": str(free_port()),
     }
     base = os.environ.get("OVERNIGHT_TEST_BASE") or ("python-base" if docker_engine.images.list("python-base") else "")
     stack = Stack(command, {**environment, **({"OVERNIGHT_BASE": base} if base else {})})
@@ -109,17 +108,8 @@ def _runs(command: list[str]) -> bool:
     return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until_answers(stack: Stack, port: str, path: str) -> None:
-    until = time.monotonic() + 120
-    while stack.status(port, path) != 200:
-        assert time.monotonic() < until, f"{port} {path} answers {stack.status(port, path)}"
-        time.sleep(1)
+    wait_for(lambda: stack.status(port, path) == 200, every=0.5)
 
 
 def test_the_stack_takes_a_night_and_survives_restarts_an_absent_prefect_and_a_power_cut(stack: Stack) -> None:
@@ -217,7 +207,7 @@ def test_a_whole_night_runs_in_a_docker_work_pool(stack: Stack, tmp_path: Path) 
         env=environment, stdout=log, stderr=log,
     )  # fmt: skip
     try:
-        run("deployment", "run", "nightly/flights-docker", "-p", "interval=2013-01-08", "--watch", "--watch-timeout", "240")
+        run("deployment", "run", "nightly/flights-docker", "-p", "interval=2013-01-08", "--watch", "--watch-timeout", "600")
     finally:
         worker.terminate()
         try:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,6 +16,7 @@ from domain.errors import ContainerLost, StageFailed, UsageError
 from domain.spec.running import Limits
 from infra.containers import Ending, Work, identify_image, run_container, sweep_containers
 from tasks.runners import explain
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ LEDGER = f"test-{uuid.uuid4().hex[:8]}"
 SECRET = "a-password-that-nobody-sees"
 
 
-def work(image: str, code: str, *, memory: str = "256m", seconds: int = 60, ledger: str = LEDGER, **more: Any) -> Work:
+def work(image: str, code: str, *, memory: str = "256m", seconds: int = 900, ledger: str = LEDGER, **more: Any) -> Work:
     return Work(
         image=image,
         command=["python3", "-c", code],
@@ -40,6 +40,10 @@ def work(image: str, code: str, *, memory: str = "256m", seconds: int = 60, ledg
 
 def left_over(docker_engine: Any, ledger: str = LEDGER) -> list[str]:
     return [each.name for each in docker_engine.containers.list(all=True, filters={"label": f"overnight.ledger={ledger}"})]
+
+
+def running(docker_engine: Any, ledger: str) -> list[Any]:
+    return list(docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}, ignore_removed=True))
 
 
 @pytest.fixture(autouse=True)
@@ -83,13 +87,18 @@ def test_a_shown_folder_can_be_read_and_not_written(image: str, tmp_path: Path) 
     assert (tmp_path / "a.csv").read_text() == "rows"
 
 
-def test_the_password_stands_in_no_listing_of_docker(image: str, docker_engine: Any) -> None:
-    seen: list[str] = []
-    code = "import sys, time; assert sys.stdin.readline().strip(); time.sleep(2)"
-    with while_it_runs(docker_engine, lambda container: seen.append(str(container.attrs))):
-        assert run_container(work(image, code)).exit_code == 0
-    assert seen
-    assert SECRET not in seen[0]
+def test_the_password_stands_in_no_listing_of_docker(image: str, docker_engine: Any, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    waits = "while not os.path.exists('/shown/seen'):\n    time.sleep(0.05)"
+    code = f"import os, sys, time\nassert sys.stdin.readline().strip()\n{waits}"
+
+    def look(container: Any) -> None:
+        (tmp_path / "seen").write_text(str(container.attrs))
+
+    with while_it_runs(docker_engine, look):
+        assert run_container(work(image, code, visible={tmp_path: "/shown"})).exit_code == 0
+    assert "overnight-test-" in (tmp_path / "seen").read_text()
+    assert SECRET not in (tmp_path / "seen").read_text()
 
 
 def test_out_of_memory_is_said_as_such_with_the_limit_to_raise(image: str) -> None:
@@ -101,7 +110,7 @@ def test_out_of_memory_is_said_as_such_with_the_limit_to_raise(image: str) -> No
 
 
 def test_a_stage_past_its_time_is_ended_and_said_so(image: str) -> None:
-    asked = work(image, "import time; time.sleep(50)", seconds=1)
+    asked = work(image, "import time; time.sleep(900)", seconds=1)
     ending = run_container(asked)
     assert ending.timed_out
     assert "longer than its limit of 0:00:01" in str(explain(ending, asked.limits, began=True))
@@ -114,7 +123,7 @@ def test_a_stage_that_has_done_its_work_ends_at_once_and_in_peace(image: str) ->
 
 def test_a_container_that_somebody_kills_may_be_tried_again(image: str, docker_engine: Any) -> None:
     with while_it_runs(docker_engine, lambda container: container.kill()):
-        ending = run_container(work(image, "import time; time.sleep(50)"))
+        ending = run_container(work(image, "import time; time.sleep(900)"))
     error = explain(ending, Limits(), began=True)
     assert isinstance(error, ContainerLost)
     assert error.retryable
@@ -140,7 +149,8 @@ import sys
 sys.path.insert(0, {root!r})
 from tests.docker.test_confinement import work
 from infra.containers import run_container
-run_container(work({image!r}, "import tasks.__main__ as stage, time; stage.read_settings(); time.sleep(50)", ledger={ledger!r}))
+code = "import sys, tasks.__main__ as stage, time; stage.read_settings(); print('watching', file=sys.stderr); time.sleep(900)"
+run_container(work({image!r}, code, ledger={ledger!r}))
 """
 
 
@@ -148,18 +158,18 @@ def test_a_killed_runner_leaves_nothing_running_and_the_next_one_sweeps_up(image
     ledger, other = f"{LEDGER}-dead", f"{LEDGER}-other"
     runner = start_runner(image, ledger)
     bystander = start_runner(image, other)
-    (container,) = wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
-    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={other}"}))
-    time.sleep(1.5)  # until the stage watches its standard input
+    (container,) = wait_for(lambda: running(docker_engine, ledger))
+    wait_for(lambda: running(docker_engine, other))
+    wait_for(lambda: b"watching" in container.logs())  # its standard input
     runner.kill()
     runner.wait()
-    wait_for(lambda: not docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}), seconds=15)
+    wait_for(lambda: not running(docker_engine, ledger))
     assert sweep_containers({"ledger": ledger}, is_wanted=lambda labels: True) == [container.name]
     assert left_over(docker_engine, ledger) == []
     assert len(left_over(docker_engine, other)) == 1, "a living run of another ledger is left alone"
     bystander.terminate()
     bystander.wait()
-    wait_for(lambda: not docker_engine.containers.list(filters={"label": f"overnight.ledger={other}"}), seconds=15)
+    wait_for(lambda: not running(docker_engine, other))
     sweep_containers({"ledger": other}, is_wanted=lambda labels: True)
     assert left_over(docker_engine, other) == []
 
@@ -167,10 +177,10 @@ def test_a_killed_runner_leaves_nothing_running_and_the_next_one_sweeps_up(image
 def test_a_container_of_a_run_that_is_over_is_swept_though_its_process_lives(image: str, docker_engine: Any) -> None:
     ledger = f"{LEDGER}-over"
     runner = start_runner(image, ledger)
-    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
+    wait_for(lambda: running(docker_engine, ledger))
     assert sweep_containers({"ledger": ledger}, is_wanted=lambda labels: True) == []
     assert len(sweep_containers({"ledger": ledger}, is_wanted=lambda labels: labels["run"] != "1")) == 1
-    runner.wait(timeout=60)
+    runner.wait(timeout=PATIENCE)
 
 
 def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
@@ -178,24 +188,15 @@ def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
 
     ledger = f"{LEDGER}-stopped"
     runner = start_runner(image, ledger)
-    wait_for(lambda: docker_engine.containers.list(filters={"label": f"overnight.ledger={ledger}"}))
+    wait_for(lambda: running(docker_engine, ledger))
     runner.send_signal(signal.SIGINT)
-    runner.wait(timeout=60)
+    runner.wait(timeout=PATIENCE)
     assert left_over(docker_engine, ledger) == []
 
 
 def start_runner(image: str, ledger: str) -> subprocess.Popen[bytes]:
     code = RUN_AND_WAIT.format(root=str(ROOT), image=image, ledger=ledger)
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
-
-
-def wait_for(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something."""
-    until = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 class while_it_runs:
@@ -206,7 +207,7 @@ class while_it_runs:
 
     @staticmethod
     def _find(engine: Any) -> Any:
-        return wait_for(lambda: engine.containers.list(filters={"label": f"overnight.ledger={LEDGER}"}))[0]
+        return wait_for(lambda: running(engine, LEDGER))[0]
 
     def __enter__(self) -> None:
         self.thread.start()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,8 @@ from infra.prefect_home import settings_environment
 from infra.services import PREFECT, run_services
 from infra.settings import Settings
 from store.engine import transaction
+from tests.patience import PATIENCE, wait_for
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]  # the image takes minutes the first time
 Write = Callable[..., Path]
@@ -27,12 +28,8 @@ Write = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(
-        home=tmp_path_factory.mktemp("home"), prefect_port=port, database_url="postgresql://nobody@127.0.0.1:1/none"
-    )
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, prefect_port=free_port(), database_url="postgresql://nobody@127.0.0.1:1/none")
     with run_services(settings, say=lambda _: None, parts={PREFECT}) as services:
         yield services.prefect_url
 
@@ -42,9 +39,7 @@ def database_container(docker_engine: Any, tmp_path: Path) -> Iterator[tuple[Any
     """A Postgres of its own in a container that can be killed, and the URL of its administrator, with a password."""
     local = "postgres-from-debian" if docker_engine.images.list("postgres-from-debian") else "postgres:18"
     (tmp_path / "password").write_text("of-the-admin")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     container = docker_engine.containers.run(
         os.environ.get("OVERNIGHT_TEST_POSTGRES", local), detach=True, ports={"5432/tcp": ("127.0.0.1", port)},
         environment={"POSTGRES_USER": "admin", "POSTGRES_DB": "overnight", "POSTGRES_PASSWORD_FILE": "/run/password"},
@@ -86,14 +81,6 @@ def containers(engine: Any, **labels: str) -> list[Any]:
     return list(engine.containers.list(all=True, filters=filters, ignore_removed=True))
 
 
-def wait_for(find: Callable[[], Any], *, seconds: float = 90) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.1)
-    return found
-
-
 def stages(engine: sa.Engine, stage: str) -> list[str]:
     with transaction(engine) as connection:
         query = sa.text("SELECT state FROM overnight.stage_run WHERE stage = :stage ORDER BY id")
@@ -113,7 +100,7 @@ def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_publi
     killer = threading.Thread(target=kill)
     killer.start()
     night = start_night("2024-01-05")
-    said, complaints = night.communicate(timeout=240)
+    said, complaints = night.communicate(timeout=2 * PATIENCE)
     killer.join()
     assert night.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
@@ -129,9 +116,9 @@ def test_a_flow_that_is_killed_leaves_no_container_and_the_next_one_publishes(
     wait_for(lambda: containers(docker_engine, stage="validate"))
     night.kill()
     night.communicate()
-    wait_for(lambda: not [one for one in containers(docker_engine) if one.status == "running"], seconds=20)
+    wait_for(lambda: not [one for one in containers(docker_engine) if one.status == "running"])
     again = start_night("2024-01-05")
-    said, complaints = again.communicate(timeout=240)
+    said, complaints = again.communicate(timeout=2 * PATIENCE)
     assert again.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
     assert containers(docker_engine) == []
@@ -158,7 +145,7 @@ def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
     time.sleep(1)
     postgres.start()
     try:
-        said, complaints = backfill.communicate(timeout=300)
+        said, complaints = backfill.communicate(timeout=3 * PATIENCE)
     finally:
         backfill.kill()
     assert backfill.returncode == 0, complaints

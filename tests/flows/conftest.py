@@ -1,7 +1,6 @@
 """A real Prefect server for the flows' tests: one per session, on SQLite, in a home of its own."""
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 
@@ -10,16 +9,11 @@ import pytest
 from infra.prefect_api import PrefectApi
 from infra.services import PREFECT, Services, run_services
 from infra.settings import Settings, load_settings
+from tests.ports import free_port
 
 # Prefect reads its settings when it is first imported, and would make a folder in the user's home.
 os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

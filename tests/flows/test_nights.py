@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from domain.report import NightReport, StageReport, worst_exit_code
 from domain.words import RunState, Stage, StageState
 from infra.prefect_api import PrefectApi
 from infra.settings import Settings
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow
 Write = Callable[..., Path]
@@ -125,7 +125,7 @@ def test_the_entry_point_prints_one_object_a_night_and_ends_with_the_exit_code(
     write_day("2024-01-05")
     command = [sys.executable, "-m", "flows", "backfill", "shops", "--from", "2024-01-05", "--to", "2024-01-06", "--json"]
     environment = os.environ | {"OVERNIGHT_PREFECT_API_URL": prefect}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(one["interval"]["start"][:10], one["state"]) for one in reports] == [
         ("2024-01-05", "published"), ("2024-01-06", "failed")
@@ -277,11 +277,9 @@ def test_a_night_that_is_stopped_closes_its_line_and_says_so_without_a_traceback
     command = [sys.executable, "-m", "flows", "nightly", "shops", "--interval", "2024-01-05", "--json"]
     environment = os.environ | {"OVERNIGHT_PREFECT_API_URL": prefect}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = monotonic() + 60
-    while not _has_begun(writer) and monotonic() < deadline:
-        sleep(0.05)
+    wait_for(lambda: _has_begun(writer))
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode not in (0, None)
     assert "Traceback" not in said, said
     ((state, _, flow_run),) = nights_of(writer)

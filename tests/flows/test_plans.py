@@ -26,7 +26,7 @@ def overnight(settings: Settings, shops: Definition) -> Overnight:
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
         line = [sys.executable, "-c", "from cli.main import main; main()", *command]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
     return run
 

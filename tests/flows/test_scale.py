@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from store.engine import transaction
 from store.pipelines import register
 from tasks import spread
 from tasks.night import take_night
+from tests.patience import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a scheduler, two workers and Prefect's server are started
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 13)]
@@ -63,6 +63,7 @@ def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch)
     wait_for(lambda: (tmp_path / "scheduler.json").exists())
     for _ in range(2):
         cluster.start("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1")
+    wait_for(lambda: (tmp_path / "worker.log").read_text().count("Registered to") == 2)
     for name, value in settings_environment(settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OVERNIGHT_DASK_ADDRESS", cluster.address)
@@ -72,14 +73,6 @@ def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch)
         process.kill()
         process.wait()
     load_settings.cache_clear()
-
-
-def wait_for(find: Callable[[], Any], *, seconds: float = 120) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def on_dask(definition: Definition, owner: sa.Engine) -> Definition:

@@ -1,25 +1,35 @@
 """What people are told, sent to a real address: a small HTTP server that keeps what it gets."""
 
+from __future__ import annotations
+
 import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
+from domain.errors import DatabaseUnavailable, DefinitionError, LockHeld, UsageError
 from domain.report import NightReport
 from domain.words import RunState
 from infra.notify import send
-from infra.settings import Settings
+from infra.settings import Settings, load_settings, readable_settings
 from store.pipelines import register
-from tasks.night import take_night
+from store.runs import claim
+from tasks.night import take_night, whoami
+from tasks.prepare import prepare
 from tasks.telling import tell_at_once, tell_due
+from tasks.unbegun import tell_unbegun
 from tasks.watch import watch
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -131,6 +141,113 @@ def test_a_night_of_the_schedule_that_fails_is_told_at_once_and_a_backfill_wakes
     assert inbox[0]["title"] == "shops 2024-01-05: held"
     assert "12 % of the rows" in inbox[0]["message"]
     assert "overnight runs shops --interval 2024-01-05" in inbox[0]["message"]
+
+
+NIGHT = datetime(2024, 1, 6, 2, tzinfo=BERLIN)
+
+
+def untaken(settings: Settings, error: Exception, *, trigger: str = "schedule", night: str | None = None) -> bool:
+    """As a run of the schedule that meets `error` before its night begins, at two in the morning."""
+    return tell_unbegun("shops", error, settings, night=night, moment=NIGHT, now=NIGHT, trigger=trigger)
+
+
+def test_a_night_that_cannot_begin_is_told_at_once_and_once_with_the_command_that_helps(
+    settings: Settings, scheduled: Definition, owner: sa.Engine, inbox: Inbox
+) -> None:
+    register(owner, scheduled.pipeline, expectations=list(scheduled.expectations))
+    file = settings.deployments / "shops" / "pipeline.yaml"
+    file.write_text(file.read_text().replace("columns:", "colums:"))
+    here = told(settings, inbox)
+    with pytest.raises(DefinitionError) as broken:
+        load_definition(settings.deployments, "shops")
+    assert not untaken(here, broken.value, trigger="backfill"), "nobody is woken by what somebody waits for"
+    assert untaken(here, broken.value)
+    assert not untaken(here, broken.value), "a retry of the same night is no news"
+    (message,) = inbox
+    assert message["title"] == "shops 2024-01-05: not begun"
+    assert message["message"].startswith("shops 2024-01-05 could not be taken: ")
+    assert "unknown key 'colums'; did you mean 'columns'?" in message["message"]
+    assert message["message"].endswith("Try: overnight check shops")
+    assert untaken(here, broken.value, night="2024-01-04"), "another night is"
+
+
+def test_a_night_that_cannot_begin_is_told_where_the_ledger_is_what_is_away(
+    settings: Settings, scheduled: Definition, inbox: Inbox
+) -> None:
+    away = told(settings, inbox).model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:1/x", "writer_url": None})
+    assert untaken(away, DatabaseUnavailable("Postgres does not answer", hint="overnight doctor"))
+    assert inbox[0]["message"] == "shops 2024-01-05 could not be taken: Postgres does not answer. Try: overnight doctor"
+
+
+def test_a_night_that_is_under_way_is_told_calmly_and_only_if_its_run_tells_nobody(
+    settings: Settings, scheduled: Definition, writer: sa.Engine, inbox: Inbox
+) -> None:
+    here, night = told(settings, inbox), scheduled.pipeline.calendar.named("2024-01-05")
+
+    def meets() -> LockHeld:
+        with pytest.raises(LockHeld) as held:
+            take_night(scheduled, night, here, trigger="schedule")
+        return held.value
+
+    with claim(writer, "shops", night, trigger="schedule", holder=whoami()):
+        assert not untaken(here, meets())
+    with claim(writer, "shops", night, trigger="command", holder=whoami()):
+        assert untaken(here, meets())
+    assert [one["title"] for one in inbox] == ["shops 2024-01-05: under way already"]
+    assert "run 2 holds this night since" in inbox[0]["message"]
+
+
+@pytest.mark.slow
+def test_a_run_of_the_schedule_asks_again_and_then_tells_what_keeps_its_night_from_beginning(
+    prefect: str, here: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine, inbox: Inbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import flows.beginning
+    import flows.nightly
+    import flows.occasion
+
+    def take() -> State[Any]:
+        return flows.nightly.nightly("shops", "2024-01-05", return_state=True)
+
+    def away_at_first(*what: Any) -> Any:
+        asked.append(what)
+        if len(asked) == 1:
+            raise DatabaseUnavailable("gone for a moment")
+        return prepare(*what)
+
+    asked: list[Any] = []
+    write_day("2024-01-05")
+    with monkeypatch.context() as once:
+        once.setenv("OVERNIGHT_NOTIFY", inbox.url)
+        once.setattr(flows.occasion, "is_scheduled", lambda: True)
+        load_settings.cache_clear()
+        with claim(writer, "shops", shops.pipeline.calendar.named("2024-01-05"), trigger="command", holder=whoami()):
+            held = take()
+        assert (held.is_completed(), held.name) == (True, "Nothing to do")
+        file = here.deployments / "shops" / "pipeline.yaml"
+        whole = file.read_text()
+        file.write_text(whole.replace("name: shops", "name: shop"))
+        assert [take().is_failed() for _ in range(2)] == [True, True]
+        file.write_text(whole)
+    assert [one["title"].rpartition(": ")[2] for one in inbox] == ["under way already", "not begun"]
+    load_settings.cache_clear()
+    monkeypatch.setattr(flows.beginning, "RETRY_DELAYS", (0.0,))
+    monkeypatch.setattr(flows.nightly, "prepare", away_at_first)
+    assert take().name == "Published"
+
+
+def test_wrong_settings_do_not_keep_the_message_that_they_are_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inbox: Inbox
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OVERNIGHT_NOTIFY", inbox.url)
+    for wrong in ('web_port = "abc"\nunknown = 1\n', "home = "):
+        Path("overnight.toml").write_text(wrong)
+        load_settings.cache_clear()
+        with pytest.raises(UsageError, match="settings: "):
+            load_settings()
+        assert readable_settings().notify == inbox.url
+    load_settings.cache_clear()
 
 
 def test_an_address_that_nobody_answers_loses_the_message_and_nothing_else(settings: Settings) -> None:

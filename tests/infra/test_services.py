@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import psutil
 import pytest
@@ -21,21 +21,8 @@ from infra.prefect_api import FlowRun, PrefectApi, find_server
 from infra.processes import Part, start_part, stop_child, stop_leftovers, wait_until_ready
 from infra.services import PREFECT, WORKER, Services, run_services
 from infra.settings import Settings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], bool], *, within: float) -> bool:
-    began = monotonic()
-    while monotonic() - began < within:
-        if condition():
-            return True
-        sleep(0.3)
-    return condition()
+from tests.patience import PATIENCE, wait_for
+from tests.ports import free_port
 
 
 def descendants() -> set[int]:
@@ -69,9 +56,9 @@ def test_a_schedule_schedules_and_a_trigger_takes_a_night(
         assert find_server(home) == services.prefect_url
         deployment = api.find_deployment("shops")
         assert deployment is not None
-        assert until(lambda: len(api.scheduled_runs(deployment)) > 0, within=20), "the scheduler inserts nothing"
+        wait_for(lambda: api.scheduled_runs(deployment))  # SQLAlchemy 2.1 would have the scheduler insert nothing
         asked = api.create_run("shops", interval="2024-01-05")
-        states = [step.state_name for step in api.follow(asked.id, timeout=150) if isinstance(step, FlowRun)]
+        states = [step.state_name for step in api.follow(asked.id, timeout=2 * PATIENCE) if isinstance(step, FlowRun)]
         assert states[-1] == "Published", (states, api.read_logs(asked.id))
         assert any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id))
         with writer.connect() as connection:
@@ -88,7 +75,7 @@ def test_what_dies_is_started_again(home: Settings) -> None:
     with run_services(home, say=said.append, parts={PREFECT}) as services:
         first = services.children[0].process.pid
         os.killpg(first, signal.SIGKILL)
-        deadline = monotonic() + 120
+        deadline = monotonic() + PATIENCE
         services.keep_running(until=lambda: services.children[0].process.pid != first or monotonic() > deadline)
         assert find_server(home) == services.prefect_url
     assert any("started again" in line for line in said)
@@ -133,10 +120,10 @@ def test_a_part_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
 
 def test_a_part_that_ignores_the_request_is_ended_with_all_it_started(tmp_path: Path) -> None:
     child = start_part(part("bash", "-c", "trap '' TERM; sleep 60 & sleep 60"), logs=tmp_path)
-    assert until(lambda: len(psutil.Process(child.process.pid).children()) == 2, within=5)
+    wait_for(lambda: len(psutil.Process(child.process.pid).children()) == 2)
     family = psutil.Process(child.process.pid).children()
     stop_child(child)
-    assert until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family), within=5)
+    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
 
 
 def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(home: Settings) -> None:
@@ -175,6 +162,6 @@ with run_services(Settings(home=Path(sys.argv[1]), database_url="postgresql://no
     assert supervisor.stdout is not None
     child = int(supervisor.stdout.readline())
     supervisor.terminate()
-    output, _ = supervisor.communicate(timeout=30)
+    output, _ = supervisor.communicate(timeout=PATIENCE)
     assert "stopping the part" in output
     assert not psutil.pid_exists(child)

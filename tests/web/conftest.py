@@ -1,8 +1,6 @@
 """A web on this test's database, with a clock that the test holds."""
 
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -15,6 +13,8 @@ from fastapi.testclient import TestClient
 from deployments.catalogue import Definition
 from infra.postgres import Postmaster
 from infra.settings import Settings
+from tests.patience import wait_for
+from tests.ports import free_port
 from web.__main__ import http_protocol
 from web.app import create_app
 
@@ -83,21 +83,18 @@ def ask(client: TestClient) -> Callable[[str], dict]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture
-def served(settings: Settings, clock: Callable, free_port: int) -> Iterator[int]:
+def served(settings: Settings, clock: Callable, port: int) -> Iterator[int]:
     """The port of a web that listens."""
-    port = free_port
     server = uvicorn.Server(uvicorn.Config(create_app(settings, now=clock), port=port, log_level="error", http=http_protocol()))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    wait_for(lambda: server.started or not thread.is_alive(), every=0.02)
+    assert server.started
     yield port
     server.should_exit = True
     thread.join()

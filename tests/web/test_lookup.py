@@ -11,10 +11,11 @@ import pytest
 from bookkeeping import Ledger
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from test_live import wait, without_name
+from test_live import without_name
 
 from infra.settings import Settings
 from store.reads.express import PREPARED_AT_ONCE, Express, _numbered, _Session
+from tests.patience import wait_for
 from web.app import create_app
 
 ROWS = "/api/v1/p/shops/rows"
@@ -62,7 +63,7 @@ def live(settings: Settings, clock: Callable, published: Ledger) -> Iterator[Tes
     """A web that listens, whose sessions for look-ups are open, and which knows how the pipeline stands."""
     app = create_app(settings, now=clock)
     with TestClient(app, raise_server_exceptions=False) as client:
-        wait(lambda: app.state.pulse.connected and len(app.state.express._living) == 4)
+        wait_for(lambda: app.state.pulse.connected and len(app.state.express._living) == 4)
         client.get("/api/v1/p/shops")
         yield client
 
@@ -107,7 +108,7 @@ def test_a_pointer_that_moved_unheard_is_seen_by_the_statement_itself(
 
 def test_a_running_night_is_left_to_the_route(live: TestClient, published: Ledger, asked: Asked) -> None:
     published.abandon("2024-01-05")
-    wait(lambda: "is gone" in live.get(f"{ROWS}?shop=s000003").json()["trust"]["reason"])
+    wait_for(lambda: "is gone" in live.get(f"{ROWS}?shop=s000003").json()["trust"]["reason"])
     asked.take()
     live.get(f"{ROWS}?shop=s000004")
     assert "loop" not in asked.take()
@@ -123,7 +124,7 @@ def test_look_ups_survive_the_end_of_their_sessions_and_get_new_ones(live: TestC
     connection.close()
     for number in range(1, 9):
         assert live.get(f"{ROWS}?shop=s{number:06}").status_code == 200
-    wait(lambda: len(express._living) == 4 and not former & express._living)
+    wait_for(lambda: len(express._living) == 4 and not former & express._living)
     asked.take()
     assert live.get(f"{ROWS}?shop=s000020").status_code == 200
     assert asked.take() == {"loop": 1}

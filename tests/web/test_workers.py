@@ -1,7 +1,6 @@
 """Several processes that share one address: one that is killed is replaced, and all stop gracefully."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,18 +11,11 @@ import httpx
 import psutil
 import pytest
 from bookkeeping import Ledger
-from test_live import wait
 
 from infra.settings import Settings
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow  # because interpreters start
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -52,15 +44,15 @@ def answers(port: int) -> bool:
 
 
 def test_a_worker_that_is_killed_is_replaced_and_a_stop_ends_all_of_them(house: psutil.Process, port: int) -> None:
-    wait(lambda: answers(port), 60)
+    wait_for(lambda: len(workers(house)) == 2 and answers(port))
     victim, other = workers(house)
     victim.kill()
-    wait(lambda: len(workers(house)) == 2 and victim not in workers(house), 60)
-    wait(lambda: answers(port), 60)
-    with httpx.stream("GET", f"http://127.0.0.1:{port}/events", timeout=60) as stream:  # which would never end by itself
+    wait_for(lambda: len(workers(house)) == 2 and victim not in workers(house))
+    wait_for(lambda: answers(port))
+    with httpx.stream("GET", f"http://127.0.0.1:{port}/events", timeout=PATIENCE) as stream:  # which would never end by itself
         next(stream.iter_lines())
         left = [house, *house.children(recursive=True)]
         assert other in left
         house.terminate()
-        _, alive = psutil.wait_procs(left, timeout=30)
+        _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     assert alive == []
