@@ -1,14 +1,12 @@
 """What people are told, sent to a real address: a small HTTP server that keeps what it gets."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,9 +25,6 @@ from tasks.prepare import prepare
 from tasks.telling import tell_at_once, tell_due
 from tasks.unbegun import tell_unbegun
 from tasks.watch import watch
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -206,7 +201,7 @@ def test_a_run_of_the_schedule_asks_again_and_then_tells_what_keeps_its_night_fr
     import flows.nightly
     import flows.occasion
 
-    def take() -> State[Any]:
+    def take() -> Any:
         return flows.nightly.nightly("shops", "2024-01-05", return_state=True)
 
     def away_at_first(*what: Any) -> Any:
