@@ -139,8 +139,8 @@ RATIOS = (
             Target("at most", 1.25),
             Target("at most", 1.0, "s added to a night of a backfill", _key("added_seconds_a_night_in_a_backfill")),
         ),
-        "Prefect's own part, whatever a night does: a flow of six tasks that do nothing takes as long as ours adds, most of it five "
-        "requests that its server answers one after the other; without any tasks it takes two thirds of that. What was ours "
+        "Prefect's own part, whatever a night does: a flow of six tasks that do nothing takes as long as ours adds, most of it "
+        "five requests that its server answers one after the other; without any tasks it takes two thirds of that. What was ours "
         "to cut is cut (0.24 s to 0.15 s), and the night itself takes 0.31 s, where it took 0.73 s when the limit was met.",
     ),
     Ratio(
