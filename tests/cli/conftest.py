@@ -67,7 +67,7 @@ class Home:
 
     def say(self, *words: str) -> Said:
         done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, env=self.environment, timeout=120, check=False
+            self.command(*words), capture_output=True, text=True, env=self.environment, timeout=300, check=False
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)

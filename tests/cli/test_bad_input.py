@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from store.engine import create_engine, transaction
 from store.runs import claim, finish_run
 from tasks.night import whoami
 from tests.cli.conftest import Home
+from tests.patience import PATIENCE, wait_for
 
 Change = Callable[[list[str]], list[str]]
 NIGHT = "2024-01-03"
@@ -105,7 +105,7 @@ def test_postgres_stopped_in_mid_run_is_said_and_the_next_run_finishes(published
     )  # fmt: skip
     _wait_for_a_running_stage(published)
     assert stop_server(published.settings.postgres_folder)
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 1, out + err
     assert "Traceback" not in err
     assert "Postgres does not answer" in out.replace("\n", " ") + err
@@ -116,11 +116,12 @@ def test_postgres_stopped_in_mid_run_is_said_and_the_next_run_finishes(published
 def _wait_for_a_running_stage(home: Home) -> None:
     engine = create_engine(database_url(home.settings, role="reader"), role="reader")
     running = sa.text("SELECT count(*) FROM reading.stage_run WHERE state = 'running' AND stage <> 'ingest'")
-    for _ in range(2000):
+
+    def is_seen() -> bool:
         with transaction(engine) as connection:
-            if connection.scalar(running):
-                break
-        time.sleep(0.02)
+            return bool(connection.scalar(running))
+
+    wait_for(is_seen, every=0.02)
     engine.dispose()
 
 

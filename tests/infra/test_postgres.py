@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep, time
+from time import time
 
 import psycopg2
 import pytest
@@ -15,6 +15,7 @@ from domain.errors import DatabaseUnavailable
 from infra.postgres import database_url, embedded_url, ensure_database, find_server, start_server, stop_server
 from infra.settings import Settings
 from store.migrate import migrate
+from tests.patience import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -45,8 +46,7 @@ def test_the_number_of_another_process_in_the_file_of_a_dead_server_does_not_pas
     folder = tmp_path / "postgres"
     first = start_server(folder)
     os.kill(first.pid, signal.SIGKILL)  # a power cut; then the machine gives the number to somebody else
-    while find_server(folder) is not None:
-        sleep(0.05)
+    wait_for(lambda: find_server(folder) is None)
     (folder / "postmaster.pid").write_text(
         f"{os.getpid()}\n{folder}\n{int(time())}\n5432\n{first.socket_folder}\n\n1 2\nready   \n"
     )
@@ -63,7 +63,7 @@ def test_those_who_start_it_at_once_after_a_crash_find_one_server(tmp_path: Path
         subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = [each.communicate(timeout=120) for each in at_once]
+    said = [each.communicate(timeout=PATIENCE) for each in at_once]
     assert {out.strip() for out, _ in said} == {str(start_server(folder).pid)}, said
     stop_server(folder)
 

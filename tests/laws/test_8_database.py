@@ -28,7 +28,7 @@ with transaction(engine) as connection:
     connection.execute(sa.text(f"INSERT INTO {batch.schema}.{batch.table} (shop) VALUES ('a')"))
     count_batch(connection, batch.id, rows=1)
     print("loaded", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

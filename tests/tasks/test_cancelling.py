@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
 
 import sqlalchemy as sa
 
@@ -14,6 +13,7 @@ from deployments.catalogue import Definition
 from infra.prefect_home import settings_environment
 from infra.settings import Settings
 from tasks.cancelling import cancel_nights
+from tests.patience import PATIENCE, wait_for
 
 BACKFILL = ("backfill", "shops", "--from", "2024-01-01", "--to", "2024-01-04", "--direct")
 
@@ -25,10 +25,8 @@ def test_a_backfill_that_is_cancelled_closes_its_run_and_begins_no_other(
         write_day(f"2024-01-0{day}", rows=60 if day == 1 else 200_000)
     line = [sys.executable, "-c", "from cli.main import main; main()", *BACKFILL]
     process = subprocess.Popen(line, env=os.environ | settings_environment(settings), stderr=subprocess.PIPE, text=True)
-    deadline = monotonic() + 90
-    while not (done := cancel_nights(shops, settings)) and monotonic() < deadline:
-        sleep(0.05)
-    _, said = process.communicate(timeout=60)
+    done = wait_for(lambda: cancel_nights(shops, settings))
+    _, said = process.communicate(timeout=PATIENCE)
     assert f"is stopped (process {process.pid})" in done[0]
     assert (process.returncode, "Traceback" in said) == (130, False), said
     assert re.search(r"\d nights? ended before; what was published stays.*\nstopped\n$", said), said

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +14,7 @@ from infra.settings import Settings
 from tasks.expectations.audit import Audited, judge, lint
 from tasks.expectations.suite import Rule, read_suite
 from tasks.expectations.wholes import figure_of
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -287,20 +287,11 @@ def test_nothing_is_left_behind_in_the_database(
         connection.rollback()
         judge(sa.make_url(role_url("writer")), landed("landed_0"), rules, mostly={})
         connection.rollback()
-        wait_until(lambda: connection.scalar(relations) == before)
         sessions = (
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'overnight audit' AND datname = current_database()"
         )
-        assert connection.scalar(sa.text(sessions)) == 0
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """A session's end reaches the server a moment after the client has closed it."""
-    for _ in range(100):
-        if true():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not come true in ten seconds")
+        wait_for(lambda: connection.scalar(sa.text(sessions)) == 0)  # the server hears of its end a moment after the client
+        assert connection.scalar(relations) == before
 
 
 IN_THE_BACKGROUND = """

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from tasks.ingest import stage
 from tasks.ingest.late import late_nights
 from tasks.ingest.take import Taken, take_source
 from tasks.rejects import list_rejects, replay, write_rejects
+from tests.patience import wait_for
 from tests.tasks.ingesting import DAY, Shops, WriteDay, night
 from tests.tasks.test_ingest import replacing
 
@@ -167,6 +167,9 @@ def test_a_source_cut_short_while_it_is_read_leaves_nothing(
     assert night.ingest().rows_out == 60
 
 
+COPYING = "SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 20000"
+
+
 def test_a_kill_during_copy_leaves_nothing_and_the_next_run_completes(night: Shops, write_day: WriteDay) -> None:
     write_day(DAY, rows=400_000)
     settings, definition = night.settings, definition_of(night)
@@ -179,15 +182,11 @@ def test_a_kill_during_copy_leaves_nothing_and_the_next_run_completes(night: Sho
     with claim(writer_engine(settings), "shops", interval, trigger="test", holder={}) as run:
         command = [sys.executable, "-m", "tasks", "ingest", "--run", str(run.id)]
         process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2])
-        deadline = time.monotonic() + 60
-        while not night.rows("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 20000"):
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_for(lambda: process.poll() is not None or night.rows(COPYING), every=0.005)
+        assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    while night.rows("SELECT 1 FROM pg_stat_progress_copy"):
-        time.sleep(0.05)
+    wait_for(lambda: not night.rows("SELECT 1 FROM pg_stat_progress_copy"))
     assert night.leftovers() == []
     assert night.rows("SELECT count(*) FROM overnight.batch") == [(0,)]
     assert night.ingest().rows_out == 400_000
