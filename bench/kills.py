@@ -198,7 +198,7 @@ def measure(*, kills: int, nights: int, seed: int, at_most: float) -> dict[str, 
     }  # fmt: skip
 
 
-def _wait_for_calm(house: House, *, within: float = 120.0) -> str:
+def _wait_for_calm(house: House, *, within: float = 200.0) -> str:
     """Whether the house gets rid of every run that was left open, here and in Prefect, by itself."""
     ends, left = monotonic() + within, "Prefect's server never answered"
     while monotonic() < ends:

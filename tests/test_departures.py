@@ -35,7 +35,6 @@ def taken(settings: Settings, owner: sa.Engine, database: str) -> dict[str, Nigh
     return {day: take_night(definition, calendar.named(day), settings, trigger="test") for day in NIGHTS}
 
 
-@pytest.mark.timeout(120)
 def test_a_number_is_predicted_from_a_query_and_read_on_page_api_and_export(
     taken: dict[str, NightReport], settings: Settings, owner: sa.Engine, database: str
 ) -> None:

@@ -34,7 +34,6 @@ def test_each_example_is_known_here() -> None:
     assert set(pipeline_names(EXAMPLES)) == set(WORTH)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", [pytest.param("digits", marks=pytest.mark.slow), "diabetes"])  # 64 columns: 20 s
 def test_an_example_runs_as_it_is_and_beats_the_dummy(name: str, shelf: Settings, owner: sa.Engine) -> None:
     definition = load_definition(shelf.deployments, name)

@@ -161,7 +161,6 @@ def _prepare(typist: Typist, what: str) -> None:
 
 
 @pytest.mark.slow  # sixty lines, a dozen nights among them: a minute
-@pytest.mark.timeout(900)
 def test_every_line_of_the_guides_does_what_it_says(typist: Typist) -> None:
     wrong = []
     for page in GUIDES:
@@ -187,7 +186,6 @@ def test_what_is_typed_elsewhere_stands_in_a_page_and_the_other_test_is_there() 
 
 
 @pytest.mark.slow  # a first night with a server that is made for it: twenty seconds
-@pytest.mark.timeout(900)
 def test_the_tutorial_word_for_word_ends_on_the_morning_page_within_five_minutes(folder: Path) -> None:
     """As typed, in processes of their own: what is printed is what the page shows, and the page is there."""
     began, page = time.monotonic(), Path("docs/tutorial.md")

@@ -32,15 +32,16 @@ from infra.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 CUT_FOR, AWAY_FOR = 2.0, 5.0  # seconds in which errors are expected: after the kill, and after Postgres is back
+MOVES = 3  # publications that a slow machine is waited for, which comes to them later
 
 
 def measure(seconds: float, *, workers: int = 3, connections: int = 8, pause: float = 3.0) -> dict[str, Any]:
     with _home() as settings, _publishing(settings, pause=pause) as nights:
         truth = Truth(database_url(settings, role="reader"), NAME)
         truth.start()
-        _wait(lambda: bool(truth.moves), "a night with predictions", 120)
+        _wait(lambda: bool(truth.moves), "a night with predictions", 300)
         with serve(["-m", "web", "--workers", str(workers)], settings) as web:
-            _wait(lambda: len(_workers(web)) == workers, "all workers", 60)
+            _wait(lambda: len(_workers(web)) == workers, "all workers", 180)
             record = Record(truth)
             askers = [Asker(web.port, record, seed=seed, files=seed == 0) for seed in range(connections)]  # type: ignore[attr-defined]
             idle, began = _memory(web), monotonic()
@@ -51,6 +52,8 @@ def measure(seconds: float, *, workers: int = 3, connections: int = 8, pause: fl
             sleep(max(0.0, began + 2 * seconds / 3 - monotonic()))
             killed = _kill_worker(web)
             sleep(max(0.0, began + seconds - monotonic()))
+            _wait(lambda: len(_workers(web)) == workers, "a worker in place of the killed one", 180)
+            _wait(lambda: len(truth.moves) >= MOVES, "a few publications", 180)
             for asker in askers:
                 asker.stopping.set()
             for asker in askers:

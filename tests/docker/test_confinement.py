@@ -18,7 +18,7 @@ from infra.containers import Ending, Work, identify_image, run_container, sweep_
 from tasks.runners import explain
 from tests.patience import PATIENCE, wait_for
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 LEDGER = f"test-{uuid.uuid4().hex[:8]}"
 SECRET = "a-password-that-nobody-sees"

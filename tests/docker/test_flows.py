@@ -19,10 +19,11 @@ from infra.prefect_home import settings_environment
 from infra.services import PREFECT, run_services
 from infra.settings import Settings
 from store.engine import transaction
+from tasks.runners import _ledger_label
 from tests.patience import PATIENCE, wait_for
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]  # the image takes minutes the first time
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 Write = Callable[..., Path]
 
 
@@ -76,8 +77,9 @@ def start_night(prefect_url: str, shops: Definition, settings: Settings, image: 
     return start
 
 
-def containers(engine: Any, **labels: str) -> list[Any]:
-    filters = {"label": ["overnight.pipeline=shops", *(f"overnight.{name}={value}" for name, value in labels.items())]}
+def containers(engine: Any, settings: Settings, **labels: str) -> list[Any]:
+    """Those of this test's own ledger: another file's tests may run beside this one's."""
+    filters = {"label": [f"overnight.{name}={value}" for name, value in {**_ledger_label(settings), **labels}.items()]}
     return list(engine.containers.list(all=True, filters=filters, ignore_removed=True))
 
 
@@ -88,12 +90,12 @@ def stages(engine: sa.Engine, stage: str) -> list[str]:
 
 
 def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_published(
-    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any, writer: sa.Engine
+    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any, settings: Settings, writer: sa.Engine
 ) -> None:
     write_day("2024-01-05")
 
     def kill() -> None:
-        container = wait_for(lambda: containers(docker_engine, stage="validate"))[0]
+        container = wait_for(lambda: containers(docker_engine, settings, stage="validate"))[0]
         wait_for(lambda: stages(writer, "validate"))
         container.kill()
 
@@ -105,23 +107,23 @@ def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_publi
     assert night.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
     assert stages(writer, "validate") == ["failed", "done"]
-    assert containers(docker_engine) == []
+    assert containers(docker_engine, settings) == []
 
 
 def test_a_flow_that_is_killed_leaves_no_container_and_the_next_one_publishes(
-    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any
+    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any, settings: Settings
 ) -> None:
     write_day("2024-01-05")
     night = start_night("2024-01-05")
-    wait_for(lambda: containers(docker_engine, stage="validate"))
+    wait_for(lambda: containers(docker_engine, settings, stage="validate"))
     night.kill()
     night.communicate()
-    wait_for(lambda: not [one for one in containers(docker_engine) if one.status == "running"])
+    wait_for(lambda: not [one for one in containers(docker_engine, settings) if one.status == "running"])
     again = start_night("2024-01-05")
     said, complaints = again.communicate(timeout=2 * PATIENCE)
     assert again.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
-    assert containers(docker_engine) == []
+    assert containers(docker_engine, settings) == []
 
 
 def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
@@ -140,7 +142,7 @@ def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
     backfill = subprocess.Popen(
         command, env={**os.environ, **settings_environment(own)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for(lambda: containers(docker_engine, stage="validate"))
+    wait_for(lambda: containers(docker_engine, own, stage="validate"))
     postgres.kill()
     time.sleep(1)
     postgres.start()
@@ -150,7 +152,7 @@ def test_a_backfill_whose_postgres_is_killed_completes_when_it_is_back(
         backfill.kill()
     assert backfill.returncode == 0, complaints
     assert [json.loads(line)["state"] for line in said.splitlines()] == ["published"] * 2
-    assert containers(docker_engine) == []
+    assert containers(docker_engine, own) == []
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*), count(DISTINCT interval_start), sum(rows) FROM reading.published WHERE kind = 'input'")
         assert cursor.fetchone() == (2, 2, 120)
