@@ -47,6 +47,7 @@ PREFECT, WORKER, WEB = "prefect", "worker", "web"
 PROJECT = Path(__file__).resolve().parent.parent  # holds flows/, wherever the package is installed
 RESTARTS_AT_MOST, RESTARTS_WITHIN = 5, 600.0
 WATCH_EVERY = 15.0
+CANCELLED_WITHIN = 35.0  # with what the worker takes to end, less than the minute that whoever stops it usually gives
 
 
 class Services:
@@ -141,14 +142,14 @@ class Services:
         self._notes.unlink(missing_ok=True)
 
 
-def _cancel_runs(url: str, *, hurry: Callable[[], bool], within: float = 20.0) -> None:
+def _cancel_runs(url: str, *, hurry: Callable[[], bool]) -> None:
     """Cancels what the worker runs, and waits for it: a worker that is stopped first kills its runs without a word."""
     with PrefectApi(url) as api:
         ours = [run.id for run in api.unfinished_runs() if run.process]
         for run_id in ours:
             api.cancel(run_id)
         began = monotonic()
-        while ours and monotonic() - began < within and not hurry():
+        while ours and monotonic() - began < CANCELLED_WITHIN and not hurry():
             ours = [run_id for run_id in ours if not api.read_run(run_id).is_final]
             sleep(0.5)
 

@@ -1,6 +1,7 @@
 """Waiting for what has to come: as long as a busy machine may need, and no longer than it takes."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -26,3 +27,8 @@ def quickest(begin: Callable[[], Callable[[], bool]], *, enough: float, tries: i
         wait_for(came, every=0.005)
         took.append(monotonic() - began)
     return min(took)
+
+
+def schedule_far_from_now() -> str:
+    """A cron line that ticks daily, and half a day from now: a night of the schedule's own would surprise a test."""
+    return f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"

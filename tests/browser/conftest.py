@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from deployments.catalogue import Definition
 from infra.postgres import Postmaster
@@ -29,6 +29,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 FIRST = date(2024, 1, 1)
+SOON = 120_000  # milliseconds; on a machine of its own it takes a fraction of one second, in CI there are neighbours
 
 
 # One file's, and no longer: its event loop runs in this thread and would stand in the way of every asyncio.run after it.
@@ -37,7 +38,8 @@ def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM}; OVERNIGHT_CHROMIUM names another place")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=SOON)
+        expect.set_options(timeout=SOON)
         yield browser
         browser.close()
 

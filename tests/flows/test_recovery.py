@@ -25,7 +25,7 @@ from store.runs import claim
 from tasks.night import whoami
 from tasks.planning import plan_scheduled
 from tasks.recovery import _close, _deserves_another_try, is_dead, is_holder_alive, recover
-from tests.patience import PATIENCE, wait_for
+from tests.patience import PATIENCE, schedule_far_from_now, wait_for
 
 Write = Callable[..., Path]
 
@@ -133,7 +133,7 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
     """The worker and its run are killed at once, as by a power cut: Prefect alone would leave the run `Running` for ever."""
     write_day("2024-01-05", rows=200_000)  # long enough to be killed in the middle
     home = settings.model_copy(update={"prefect_port": port})
-    scheduled = shops.pipeline.model_copy(update={"schedule": "0 2 * * *"})
+    scheduled = shops.pipeline.model_copy(update={"schedule": schedule_far_from_now()})
     said: list[str] = []
     with (
         run_services(home, say=said.append, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([scheduled])) as services,
@@ -161,8 +161,9 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
 
 @pytest.mark.slow
 def test_stopping_everything_ends_the_night_under_way_cleanly(
-    settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int
+    settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infra.services.CANCELLED_WITHIN", PATIENCE)
     write_day("2024-01-05", rows=300_000)
     home = settings.model_copy(update={"prefect_port": port})
     with (
@@ -174,7 +175,7 @@ def test_stopping_everything_ends_the_night_under_way_cleanly(
         asked = api.create_run("shops", interval="2024-01-05")
         wait_for(lambda: run_states(writer) == ["running"])
         process = wait_for(lambda: api.read_run(asked.id).process)
-    assert not psutil.pid_exists(process)
+    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     with writer.connect() as connection:
         line = connection.execute(sa.text("SELECT state, reason FROM overnight.run")).one()
     assert tuple(line) == ("failed", "stopped by hand")

@@ -39,7 +39,7 @@ def ask_elsewhere(folder: Path, rows: list[dict[str, Any]]) -> subprocess.Comple
     """In a process whose path holds the exported code alone."""
     (folder / "rows.json").write_text(json.dumps(rows, default=str))
     return subprocess.run(
-        [sys.executable, "-I", "-c", ASK, str(folder)], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-I", "-c", ASK, str(folder)], capture_output=True, text=True, check=False, timeout=600
     )
 
 

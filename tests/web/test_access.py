@@ -320,7 +320,7 @@ def test_other_addresses_are_not_listened_on_while_nobody_could_be_let_in(role_u
     command = [sys.executable, "-m", "web", "--host", "0.0.0.0", "--port", "1"]
     environment = {"OVERNIGHT_READER_URL": role_url("reader"), "OVERNIGHT_DATABASE_URL": database, "PATH": ""}
     told = {**environment, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, env=told, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=told, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 2
     assert "no token that would let anybody in" in done.stderr
 

@@ -76,7 +76,7 @@ def test_a_client_that_starts_the_command_is_told_of_late_numbers_that_they_are_
     )  # fmt: skip
 
     async def session() -> None:
-        async with Client(server, read_timeout_seconds=60) as client:
+        async with Client(server, read_timeout_seconds=300) as client:
             assert WITH_IT in (client.instructions or "")
             tools = (await client.list_tools()).tools
             assert {tool.name for tool in tools} == TOOLS

@@ -129,7 +129,7 @@ async def ask(app: FastAPI, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         else:
             body.extend(message.get("body", b""))
 
-    await asyncio.wait_for(app(asked.scope, receive, send), 30)
+    await asyncio.wait_for(app(asked.scope, receive, send), 300)
     return told["status"], {name.decode(): value.decode("latin-1") for name, value in told["headers"]}, bytes(body)
 
 
