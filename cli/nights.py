@@ -242,7 +242,9 @@ def print_night(definition: Definition, report: NightReport) -> None:
         [(s.stage, s.state, f"{s.seconds:.1f}", f"{s.rows_out:,}", escape(_said_of(s, report))) for s in report.stages],
         numbers=["s", "rows"],
     )
-    if report.state in (RunState.HELD, RunState.FAILED):
+    if report.state is RunState.HELD and report.rows_rejected:
+        say_next(f"overnight rejects {report.pipeline} {label}")
+    elif report.state in (RunState.HELD, RunState.FAILED):
         say_next(f"overnight runs {report.pipeline} --interval {label}")
     elif report.state is RunState.PUBLISHED:
         say_next(f"overnight batches {report.pipeline} --interval {label}", "overnight up, and look at it")

@@ -91,7 +91,7 @@ def _postmaster(folder: Path) -> tuple[Postmaster | None, str]:
     """
     try:
         lines = (folder / "postmaster.pid").read_text().splitlines()
-        pid, born = int(lines[0]), int(lines[2])
+        pid, born = abs(int(lines[0])), int(lines[2])  # negative while the folder is being made: that server takes no connections
     except (OSError, IndexError, ValueError):
         return None, ""
     try:

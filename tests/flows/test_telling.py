@@ -1,9 +1,11 @@
 """What people are told, sent to a real address: a small HTTP server that keeps what it gets."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
-from domain.errors import DatabaseUnavailable, DefinitionError, LockHeld, UsageError
+from domain.errors import EXIT_SOURCE, EXIT_USAGE, DatabaseUnavailable, DefinitionError, LockHeld, UsageError
 from domain.report import NightReport
 from domain.words import RunState
 from infra.notify import send
@@ -229,6 +231,30 @@ def test_a_run_of_the_schedule_asks_again_and_then_tells_what_keeps_its_night_fr
     monkeypatch.setattr(flows.beginning, "RETRY_DELAYS", (0.0,))
     monkeypatch.setattr(flows.nightly, "prepare", away_at_first)
     assert take().name == "Published"
+
+
+@pytest.mark.slow
+def test_one_line_of_a_crontab_takes_the_nights_and_tells_how_they_went_and_what_is_late(
+    here: Settings, shops: Definition, write_day: Callable[..., Path], inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour_ago = datetime.now(BERLIN) - timedelta(hours=1)
+    first, second, due = [(an_hour_ago - timedelta(days=back)).strftime("%Y-%m-%d") for back in (3, 2, 1)]
+    write_day(first)
+    write_day(second)
+    file = here.deployments / "shops" / "pipeline.yaml"
+    deadline = f'schedule: "0 2 * * *"\npublish: {{deadline: "{an_hour_ago:%H:%M}"}}\n'
+    file.write_text(file.read_text().replace("from: 2024-01-01", f"from: {first}") + deadline)
+    monkeypatch.setenv("OVERNIGHT_NOTIFY", inbox.url)
+
+    def say(*words: str) -> int:
+        return subprocess.run([sys.executable, "-m", "cli.main", *words, "--tell"], check=False, capture_output=True).returncode
+
+    assert say("backfill", "shops", "--mode", "missing", "--to", due) == EXIT_SOURCE
+    assert [one["title"] for one in inbox] == [f"shops {due}: failed", "Overnight: 1 of 1 late"]
+    assert inbox[1]["message"].startswith(f"shops {due}: late, failed: ")
+    file.write_text(file.read_text().replace("columns:", "colums:"))
+    assert [say("run", "shops", "--interval", due) for _ in range(2)] == [EXIT_USAGE, EXIT_USAGE]
+    assert [one["title"] for one in inbox[2:]] == [f"shops {due}: not begun"]
 
 
 def test_wrong_settings_do_not_keep_the_message_that_they_are_wrong(
