@@ -160,7 +160,7 @@ def _prepare(typist: Typist, what: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.mark.slow  # sixty lines, a dozen nights among them: a minute
+@pytest.mark.slow(30)  # sixty lines, a dozen nights among them: a minute
 def test_every_line_of_the_guides_does_what_it_says(typist: Typist) -> None:
     wrong = []
     for page in GUIDES:

@@ -86,6 +86,7 @@ def stack(docker_engine: Any, image: str, tmp_path_factory: pytest.TempPathFacto
     home = tmp_path_factory.mktemp("compose")
     environment = {
         **os.environ,
+        "COMPOSE_HTTP_TIMEOUT": "600",  # the first docker-compose gives a busy engine one minute
         "COMPOSE_PROJECT_NAME": f"overnight-test-{uuid.uuid4().hex[:6]}",
         "OVERNIGHT_SECRETS": str(home / "secrets"),
         "OVERNIGHT_DATA": str(home / "data"),

@@ -126,7 +126,7 @@ def test_a_killed_run_is_closed_in_the_ledger_and_a_living_one_is_let_be(
         assert connection.scalar(sa.text("SELECT state FROM overnight.stage_run")) == "failed"
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(55)
 def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
     settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int
 ) -> None:
@@ -159,7 +159,7 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
     assert any("tried again (attempt 2 of 3)" in line for line in said), said
 
 
-@pytest.mark.slow
+@pytest.mark.slow(35)
 def test_stopping_everything_ends_the_night_under_way_cleanly(
     settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

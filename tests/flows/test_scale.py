@@ -23,7 +23,7 @@ from tasks import spread
 from tasks.night import take_night
 from tests.patience import wait_for
 
-pytestmark = pytest.mark.slow  # a scheduler, two workers and Prefect's server are started
+pytestmark = pytest.mark.slow(25)  # a scheduler, two workers and Prefect's server are started
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 13)]
 
 

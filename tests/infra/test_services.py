@@ -46,7 +46,7 @@ def home(settings: Settings) -> Settings:
     return settings.model_copy(update={"prefect_port": free_port(), "web_port": free_port()})
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_a_schedule_schedules_and_a_trigger_takes_a_night(
     home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine
 ) -> None:

@@ -184,7 +184,7 @@ def airline(settings: Settings, owner: sa.Engine, writer: sa.Engine) -> Airline:
     return Airline(definition, settings, writer)
 
 
-@pytest.mark.slow(70)
+@pytest.mark.slow(55)
 @pytest.mark.timeout(1800)
 def test_the_proposed_suite_catches_damage_on_nights_that_it_has_not_seen(airline: Airline) -> None:
     days = [(date.fromisoformat(SEASON) + timedelta(days=number)).isoformat() for number in range(LEARNED + CLEAN)]
