@@ -3,8 +3,10 @@ here can fail a night."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
+from queue import Queue
+from threading import Thread
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -35,19 +37,31 @@ _MODEL = sa.text("""
 
 class Showing:
     """One night's artifacts: what validation and training found is made beside the stages that follow, the summary at the end.
-    A failure to make one is a warning in the log."""
+    A failure to make one is a warning in the log. A night that ends waits for them; one that is interrupted does not, because a
+    server that is away would keep it for minutes."""
 
     def __init__(self, definition: Definition, night: Interval, settings: Settings) -> None:
         self.settings = settings
         self.name = definition.pipeline.name.replace("_", "-")
         self.label = f"{definition.pipeline.name} {definition.pipeline.calendar.label(night)}"
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="artifacts")
+        self._given_up = False
+        self._asked: Queue[Callable[[], None] | None] = Queue()
+        # Python waits at its end for the threads of an executor; this one it leaves alone.
+        self._beside = Thread(target=self._make_what_is_asked, name="artifacts", daemon=True)
 
     def __enter__(self) -> Self:
+        self._beside.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._beside.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._given_up = kind is not None
+        self._asked.put(None)
+        if not self._given_up:
+            self._beside.join()
+
+    def _make_what_is_asked(self) -> None:
+        while (make := self._asked.get()) is not None and not self._given_up:
+            make()
 
     def after(self, call: StageCall) -> StageCall:
         """The same way of calling stages, with artifacts after those that have something to show."""
@@ -56,7 +70,7 @@ class Showing:
         def call_and_show(stage: Stage, run_id: int, settings: Settings) -> StageReport:
             report = call(stage, run_id, settings)
             if stage in shows and report.state in (StageState.DONE, StageState.HELD):
-                self._beside.submit(copy_context().run, self._make, shows[stage], run_id, report)
+                self._asked.put(partial(copy_context().run, self._make, shows[stage], run_id, report))
             return report
 
         return call_and_show
