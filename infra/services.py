@@ -18,7 +18,7 @@ from types import FrameType
 import httpx
 import psycopg2
 
-from domain.errors import OrchestratorUnavailable, OvernightError, UsageError
+from domain.errors import OrchestratorUnavailable, UsageError
 from infra.postgres import embedded_url, start_server, stop_server
 from infra.postgres import find_server as find_postgres
 from infra.prefect_api import POOL, PrefectApi
@@ -96,24 +96,16 @@ class Services:
             )
 
     def keep_running(self, *, watch: Callable[[], None] | None = None, until: Callable[[], bool] = lambda: False) -> None:
-        """Restarts what dies, and calls `watch` every quarter of a minute, until `until` or an interruption."""
+        """Restarts what dies, and calls `watch`, which must not raise, every quarter of a minute, until `until` or a signal."""
         watched = monotonic()
         while not until():
             for child in list(self.children):
                 if not child.is_alive:
                     self._restart(child)
             if watch is not None and monotonic() - watched > WATCH_EVERY:
-                self._watch(watch)
+                watch()
                 watched = monotonic()
             sleep(0.5)
-
-    def _watch(self, watch: Callable[[], None]) -> None:
-        try:
-            watch()
-        except OvernightError as error:
-            self.say(str(error))
-        except Exception as error:  # whoever watches must not end what it watches over
-            self.say(f"the watch met an unexpected {type(error).__name__}, and looks again: {error}")
 
     def _restart(self, child: Child) -> None:
         recent = [start for start in child.starts if monotonic() - start < RESTARTS_WITHIN]

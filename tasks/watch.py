@@ -11,11 +11,21 @@ from tasks.webhook import tell_webhooks
 
 
 def watch(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
-    """Returns a sentence for each thing that was done or could not be; lateness is told while Prefect is away. Safe to repeat."""
+    """Returns a sentence for each thing that was done or could not be; lateness is told while Prefect is away. Safe to repeat.
+
+    Never raises: whoever watches must not end what it watches over, and what cannot be done keeps nothing else from its turn.
+    """
     said: list[str] = []
-    for look in (partial(recover, settings, api_url, now=now), partial(tell_due, settings, now=now)):
+    looks = (
+        partial(recover, settings, api_url, now=now),
+        partial(tell_due, settings, now=now),
+        partial(tell_webhooks, settings, now=now),
+    )
+    for look in looks:
         try:
             said += look()
         except OvernightError as error:
             said.append(str(error))
-    return said + tell_webhooks(settings, now=now)
+        except Exception as error:
+            said.append(f"the watch met an unexpected {type(error).__name__}, and looks again: {error}")
+    return said

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,14 +18,18 @@ import sqlalchemy as sa
 
 from deployments.catalogue import Definition
 from deployments.prefect_yaml import render_prefect_yaml
+from infra.postgres import Postmaster
 from infra.prefect_api import FlowRun, PrefectApi
-from infra.services import PREFECT, WORKER, run_services
+from infra.services import PREFECT, WORKER, Services, run_services
 from infra.settings import Settings
+from store.engine import parse_url
 from store.recovery import close_dead_runs
 from store.runs import claim
 from tasks.night import whoami
 from tasks.planning import plan_scheduled
 from tasks.recovery import _close, _deserves_another_try, is_dead, is_holder_alive, recover
+from tasks.watch import watch
+from tests.conftest import _execute
 from tests.patience import PATIENCE, schedule_far_from_now, wait_for
 
 Write = Callable[..., Path]
@@ -92,6 +97,47 @@ def test_a_night_whose_run_died_is_caught_up_though_nobody_was_there_to_notice(
     assert run_states(writer) == ["crashed"]
 
 
+def test_no_error_ends_the_watch_and_it_goes_on_as_soon_as_it_can(
+    settings: Settings, shops: Definition, writer: sa.Engine, owner: sa.Engine, server: Postmaster, database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The database goes away for a moment, then a line of the ledger is not as anybody would have written it."""
+    name = parse_url(database).database
+    odd = {"host": socket.gethostname(), "pid": "a number"}
+    said: list[str] = []
+
+    def close_the_database() -> None:
+        with claim(writer, "shops", shops.pipeline.calendar.first, trigger="schedule", holder=odd):
+            pass
+        end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        _execute(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", end)
+
+    def open_the_database() -> None:
+        _execute(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    def mend_the_line() -> None:
+        with owner.begin() as connection:
+            connection.execute(sa.text("UPDATE overnight.run SET holder = '{}'"))
+
+    steps = iter((close_the_database, open_the_database, mend_the_line))
+
+    def is_over() -> bool:
+        step = next(steps, None)
+        if step is not None:
+            step()
+        return step is None
+
+    def look() -> None:
+        said.extend(watch(settings, "http://127.0.0.1:1/api", now=datetime.now(UTC)))
+
+    monkeypatch.setattr("infra.services.WATCH_EVERY", -1.0)
+    Services(settings, say=said.append).keep_running(watch=look, until=is_over)
+    assert "Postgres does not answer" in said[0]
+    assert "unexpected ValueError" in said[1]
+    assert "a number" in said[1]
+    assert run_states(writer) == ["crashed"], said
+
+
 _CLAIM_AND_SLEEP = """
 import sys, time
 from domain.words import Stage
@@ -148,12 +194,12 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
         wait_for(lambda: is_dead(api.read_run(asked.id), now=datetime.now(UTC)))
         assert api.read_run(asked.id).state == "RUNNING"
 
-        def watch() -> None:
-            said.extend(recover(home, services.prefect_url, now=datetime.now(UTC)))
+        def look() -> None:
+            said.extend(watch(home, services.prefect_url, now=datetime.now(UTC)))
 
-        watch()
+        look()
         deadline = monotonic() + 2 * PATIENCE
-        services.keep_running(watch=watch, until=lambda: api.read_run(asked.id).state == "COMPLETED" or monotonic() > deadline)
+        services.keep_running(watch=look, until=lambda: api.read_run(asked.id).state == "COMPLETED" or monotonic() > deadline)
         assert api.read_run(asked.id).state_name == "Published", (said, api.read_run(asked.id))
     assert run_states(writer) == ["crashed", "published"]
     assert any("tried again (attempt 2 of 3)" in line for line in said), said
