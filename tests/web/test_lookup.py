@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from itertools import islice, permutations
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import psycopg2
@@ -13,10 +16,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from test_live import without_name
 
+from domain.trust import TrustLine
 from infra.settings import Settings
 from store.reads.express import PREPARED_AT_ONCE, Express, _numbered, _Session
+from store.reads.rows import Page
 from tests.patience import wait_for
 from web.app import create_app
+from web.keeping import Kept
+from web.lookup import put_rows
+from web.morning import trust_of
+from web.schemas import RowsAnswer
 
 ROWS = "/api/v1/p/shops/rows"
 WORDS = [
@@ -78,6 +87,28 @@ def test_a_look_up_says_what_the_route_says(live: TestClient, client: TestClient
     quick, slow = live.get(f"{ROWS}?{words}"), client.get(f"{ROWS}?{words}")
     assert (quick.status_code, quick.text) == (slow.status_code, slow.text)
     assert without_name(quick.headers) == without_name(slow.headers)
+
+
+ODD: dict[str, Any] = {
+    "rows": [], '"rows":[]': '"rows":[]', "text": 'a\n"b"\\ é😀\x7f', "numeric": Decimal("1.10"), "day": date(2024, 2, 29),
+    "floats": [0.1, 1e300, float("nan"), float("inf"), 420.0, -0.0], "json": {"a": [1, {"b": None}]}, "int": 2**63 - 1,
+    "moment": datetime(2024, 3, 31, 1, tzinfo=ZoneInfo("Europe/Berlin")), "utc": datetime(2024, 1, 1, 0, 0, 0, 379, tzinfo=UTC),
+    "nothing": None, "yes": True,
+}  # fmt: skip
+
+
+def test_rows_that_are_put_in_are_written_as_the_whole_answer_writes_them() -> None:
+    line = TrustLine('"rows":[]', None, None, None, None, False, None, None, '"rows":[]')
+
+    def answer(*rows: dict[str, Any]) -> bytes:
+        columns = dict.fromkeys(ODD, "text")
+        body = RowsAnswer(
+            pipeline='"rows":[]', night='"rows":[]', columns=columns, total=1, rows=list(rows), next=None, trust=trust_of(line)
+        )
+        return body.model_dump_json().encode()
+
+    blank = Kept(1, datetime(2024, 1, 6, tzinfo=UTC), "tag", (), answer())
+    assert put_rows(blank, Page([ODD], None)).body == answer(ODD)
 
 
 def test_a_look_up_is_one_statement_and_no_thread_s(live: TestClient, asked: Asked) -> None:
