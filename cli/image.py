@@ -25,7 +25,7 @@ def build(
     tag: Annotated[str | None, typer.Option(help="Its name; none: OVERNIGHT_IMAGE.")] = None,
     base: Annotated[str | None, typer.Option(help="An image with Python 3.11 to 3.13; none: the official one.")] = None,
     extras: Annotated[
-        list[str] | None, typer.Option("--with", help="Drivers of object storage: s3, gcs. May be repeated.")
+        list[str] | None, typer.Option("--with", help="A driver of object storage, s3 or gcs; may be repeated.")
     ] = None,
 ) -> None:
     """Build the image from this checkout, as locked. The first time takes minutes, later ones seconds.

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("domain", "deployments", "store", "infra", "tasks", "flows", "web", "cli")
-GENERATED = {"requirements.lock", "infra/docker/requirements.lock", "prefect.yaml", "deployments/pipeline.schema.json",
+GENERATED = {"requirements.lock", "infra/docker/requirements.lock", "infra/docker/extras/s3.lock",
+             "infra/docker/extras/gcs.lock", "prefect.yaml", "deployments/pipeline.schema.json",
              "deployments/expectations.schema.json", "docs/reference/commands.md", "docs/reference/ledger.md",
              "bench/results.json"}  # fmt: skip
 # Drawings, data, and steps that run once and whole.
@@ -145,12 +146,19 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
     assert names - locked == set()
 
 
-def test_the_image_is_made_of_the_same_versions() -> None:
-    ours, image = (
+def test_the_image_is_made_of_the_same_versions_and_an_extra_adds_what_it_has_not() -> None:
+    ours, image, s3, gcs = (
         set(re.findall(r"^(\S+==[^\s\\;]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE))
-        for name in ("requirements.lock", "infra/docker/requirements.lock")
+        for name in (
+            "requirements.lock",
+            "infra/docker/requirements.lock",
+            "infra/docker/extras/s3.lock",
+            "infra/docker/extras/gcs.lock",
+        )
     )
-    assert image - ours == set()
+    assert (image | s3 | gcs) - ours == set()
+    assert (s3 | gcs) & image == set()
+    assert {name.split("==")[0] for name in s3 | gcs} >= {"s3fs", "gcsfs"}
 
 
 def test_what_runs_in_the_image_is_let_into_it() -> None:

@@ -73,7 +73,8 @@ def _remote(url: str, scratch: Path) -> list[SourceFile]:
         raise SourceError(f"there is no file {shown}", hint="the same run again once the file is there") from None
     except (ImportError, ValueError) as error:
         extra = _EXTRAS.get(url.split("://")[0])
-        hint = f"pip install 'overnight[{extra}]'" if extra else "a path, or a URL that fsspec knows"
+        install = f"pip install 'overnight[{extra}]', and in containers: overnight image build --with {extra}"
+        hint = install if extra else "a path, or a URL that fsspec knows"
         raise SourceError(f"{shown} cannot be read here ({_first_line(error)})", hint=hint) from None
     except SourceError:
         raise

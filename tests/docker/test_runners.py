@@ -2,12 +2,10 @@
 
 import json
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,49 +164,6 @@ def test_a_stage_has_its_own_role_and_no_other_s_though_the_embedded_server_trus
         )  # fmt: skip
         assert route.network == "none"
         assert run_container(asked).exit_code == 42
-
-
-def test_an_ingest_reaches_its_source_in_the_net_with_the_secret_that_it_names_and_no_other_stage_has_a_network(
-    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
-    docker_engine: Any,
-) -> None:  # fmt: skip
-    header, *lines = write_day(DAYS[0]).read_text().splitlines()
-    rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
-    bridge = docker_engine.networks.get("bridge").attrs["IPAM"]["Config"][0]
-    with served(rows, token="of-the-shop") as port:
-        url = f"http://{bridge.get('Gateway', '172.17.0.1')}:{port}/"
-        path = shops.folder / "pipeline.yaml"
-        text = re.sub(r"^source:.*$", f"source: {{kind: http, url: '{url}', headers: {{Authorization: 'Bearer ${{SHOP}}'}}}}",
-                      path.read_text(), flags=re.MULTILINE)  # fmt: skip
-        path.write_text(text)
-        monkeypatch.setenv("SHOP", "of-the-shop")
-        report = take(with_runner(shops, "docker"), settings.model_copy(update={"image": image}), DAYS[0])
-    assert (report.state, report.rows_landed) == (RunState.PUBLISHED, 60), report.reason
-    for stage in set(Stage) - {Stage.INGEST}:
-        with reach_database(settings, stage) as route:
-            assert route.network == "none"
-
-
-@contextmanager
-def served(rows: list[dict[str, str]], *, token: str) -> Iterator[int]:
-    """Rows as JSON for whoever shows the token, on every address of this machine; the port."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            allowed = self.headers["Authorization"] == f"Bearer {token}"
-            self.send_response(200 if allowed else 401)
-            self.end_headers()
-            self.wfile.write(json.dumps(rows if allowed else []).encode())
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("0.0.0.0", 0), Answer)  # a container has to reach it
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_stage_that_needs_more_memory_than_its_limit_fails_with_the_limit_to_raise(
