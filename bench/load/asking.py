@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic, sleep
 
 import psycopg2
@@ -147,6 +148,7 @@ class Asker(threading.Thread):
         self._port, self._record, self._files, self._pause = port, record, files, pause
         self._chance, self.stopping = random.Random(seed), threading.Event()
         self._tags: dict[str, str] = {}
+        self._dice = chain((0.01, 0.3, 0.6, 0.8, 0.9), iter(self._chance.random, None))  # one of each kind, then by chance
         self._line: http.client.HTTPConnection | None = None
 
     def run(self) -> None:
@@ -167,7 +169,7 @@ class Asker(threading.Thread):
             sleep(self._pause)
 
     def _question(self) -> tuple[str, str]:
-        key, dice = f"s{self._chance.randrange(ROWS):06d}", self._chance.random()
+        key, dice = f"s{self._chance.randrange(ROWS):06d}", next(self._dice)
         if self._files and dice < 0.02:
             return "file", f"/p/{NAME}/rows.csv"
         if dice < 0.55:

@@ -203,25 +203,3 @@ def test_a_power_cut_leaves_no_stuck_slot_and_the_night_is_finished_in_the_end(
         assert api.read_run(asked.id).state_name == "Published", (said, api.read_run(asked.id))
     assert run_states(writer) == ["crashed", "published"]
     assert any("tried again (attempt 2 of 3)" in line for line in said), said
-
-
-@pytest.mark.slow(35)
-def test_stopping_everything_ends_the_night_under_way_cleanly(
-    settings: Settings, shops: Definition, write_day: Write, writer: sa.Engine, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("infra.services.CANCELLED_WITHIN", PATIENCE)
-    write_day("2024-01-05", rows=300_000)
-    home = settings.model_copy(update={"prefect_port": port})
-    with (
-        run_services(
-            home, say=lambda _: None, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([shops.pipeline])
-        ) as services,
-        PrefectApi(services.prefect_url) as api,
-    ):
-        asked = api.create_run("shops", interval="2024-01-05")
-        wait_for(lambda: run_states(writer) == ["running"])
-        process = wait_for(lambda: api.read_run(asked.id).process)
-    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
-    with writer.connect() as connection:
-        line = connection.execute(sa.text("SELECT state, reason FROM overnight.run")).one()
-    assert tuple(line) == ("failed", "stopped by hand")

@@ -46,11 +46,20 @@ def home(settings: Settings) -> Settings:
     return settings.model_copy(update={"prefect_port": free_port(), "web_port": free_port()})
 
 
-@pytest.mark.slow(30)
-def test_a_schedule_schedules_and_a_trigger_takes_a_night(
-    home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine
+def runs(writer: sa.Engine) -> list[tuple[str, str | None, str]]:
+    """State, reason and Prefect's run of each run in the ledger."""
+    query = "SELECT state, reason, holder ->> 'prefect_flow_run' FROM overnight.run ORDER BY id"
+    with writer.connect() as connection:
+        return [tuple(line) for line in connection.execute(sa.text(query))]
+
+
+@pytest.mark.slow(40)
+def test_a_schedule_schedules_a_trigger_takes_a_night_and_stopping_everything_ends_the_one_under_way_cleanly(
+    home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infra.services.CANCELLED_WITHIN", PATIENCE)
     write_day("2024-01-05")
+    write_day("2024-01-06", rows=300_000)
     before, said = descendants(), list[str]()
     with running(home, shops, said) as (services, api):
         assert find_server(home) == services.prefect_url
@@ -60,10 +69,14 @@ def test_a_schedule_schedules_and_a_trigger_takes_a_night(
         asked = api.create_run("shops", interval="2024-01-05")
         states = [step.state_name for step in api.follow(asked.id, timeout=2 * PATIENCE) if isinstance(step, FlowRun)]
         assert states[-1] == "Published", (states, api.read_logs(asked.id))
-        assert any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id))
-        with writer.connect() as connection:
-            line = connection.execute(sa.text("SELECT state, holder FROM overnight.run")).one()
-        assert (line.state, line.holder["prefect_flow_run"]) == ("published", asked.id)
+        wait_for(lambda: any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id)))
+        ((state, _, flow_run),) = runs(writer)
+        assert (state, flow_run) == ("published", asked.id)
+        under_way = api.create_run("shops", interval="2024-01-06")
+        wait_for(lambda: [state for state, *_ in runs(writer)] == ["published", "running"])
+        process = wait_for(lambda: api.read_run(under_way.id).process)
+    assert runs(writer)[-1] == ("failed", "stopped by hand", under_way.id)
+    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     assert find_server(home) is None
     wait_for(lambda: descendants() <= before)
     assert any(services.prefect_url.removesuffix("/api") in line for line in said)
