@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.nights import Name, backfill_nights, choose_interval, prepared, print_nights
+from cli.nights import Json, Name, backfill_nights, choose_interval, prepared, print_nights
 from cli.show import print_json, say
 from deployments.catalogue import Definition
 from infra.settings import load_settings
@@ -13,7 +13,6 @@ from tasks.champions import Moved
 
 Why = Annotated[str, typer.Option(help="The reason, for the journal.")]
 Rescore = Annotated[bool, typer.Option("--rescore", help="Also score the published nights that this changes again.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def add_commands(app: typer.Typer) -> None:

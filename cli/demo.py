@@ -1,9 +1,12 @@
 """The demo: an airline's nightly drop and its operational database, taken night by night through Prefect, and a table of how
 each night went."""
 
+import shutil
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from time import monotonic
 
 import sqlalchemy as sa
@@ -53,11 +56,8 @@ def show_demo(settings: Settings) -> int:
     shown = [flights, departures]
     missing = [each for each in shown if not _are_published(settings, each)]
     if not missing:
-        say(
-            "; ".join(
-                f"nothing to do: the {len(s.nights)} nights of {s.name} from {s.first} to {s.last} are published" for s in shown
-            )
-        )
+        done = " and ".join(f"the {len(s.nights)} nights of {s.name} from {s.first} to {s.last}" for s in shown)
+        say(f"nothing to do: {done} are published")
         _print_next()
         return EXIT_DONE
     from infra.services import PREFECT, run_services
@@ -131,4 +131,6 @@ def _print_quality(settings: Settings, shown: Shown) -> None:
 
 
 def _print_next() -> None:
+    if shutil.which("overnight") is None:
+        say(f"overnight is {near(Path(sys.argv[0]).absolute())} here; `. {near(Path(sys.prefix))}/bin/activate` lets you type it")
     say_next("make up, and open the morning page", "overnight status", "overnight models departures")

@@ -20,7 +20,7 @@ def add_commands(app: typer.Typer) -> None:
 def export(
     name: Name,
     to: Annotated[Path, typer.Option("--to", help="The file: its end says what to write, .csv, .parquet or .ndjson.")],
-    interval: Annotated[str | None, typer.Argument(help="The night; none: the newest that readers see.")] = None,
+    night: Annotated[str | None, typer.Argument(help="The night; none: the newest that readers see.")] = None,
     as_of: Annotated[str | None, typer.Option(help="As readers saw it at this moment, such as 2013-02-05T08:00.")] = None,
     columns: Annotated[str, typer.Option(help="These columns alone, commas between them.")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Begin a CSV with the trust line, as a comment.")] = False,
@@ -41,7 +41,7 @@ def export(
     prepare(settings)
     with waiting(f"{name} to {to}"):
         done = write(
-            settings, name, to, night=interval, as_of=moment, now=datetime.now(UTC),
+            settings, name, to, night=night, as_of=moment, now=datetime.now(UTC),
             columns=[column for column in columns.split(",") if column], comment=trust,
         )  # fmt: skip
     if as_json:

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from cli.show import out, print_json, print_table, say, say_next
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_HELD, UsageError
 from domain.interval import Interval
+from domain.rejected import read_key
 from domain.words import Outcome, Severity
 from infra.settings import load_settings
 
@@ -81,16 +83,22 @@ def rejects(
         print_json({"batch": found.batch, "read": found.read, "total": found.total, "by_rule": dict(found.by_rule),
                     "rows": found.lines})  # fmt: skip
         return
-    kinds = ", ".join(f"{count:,} by {rule}" for rule, count in found.by_rule.items())
+    kinds = "; ".join(f"{count:,} by {rule}" for rule, count in found.by_rule.items())
     say(f"batch {found.batch}: {found.total:,} of {found.read:,} rows set aside" + (f" ({kinds})" if kinds else ""))
     if found.lines:
+        key = definition.pipeline.key
         print_table(
             "",
-            ["source", "line", "column", "value", "reason"],
-            [[escape(str(line[k] if line[k] is not None else "")) for k in ("source", "line", "column_name", "value", "reason")]
+            ["source or key", "line", "column", "value", "reason"],
+            [[escape(_place(line, key)), line["line"], *(escape(line[k] or "") for k in ("column_name", "value", "reason"))]
              for line in found.lines],
             numbers=["line"],
         )  # fmt: skip
+
+
+def _place(line: Mapping[str, Any], key: Sequence[str]) -> str:
+    """Where a row stood in its source; of one that a rule caught later, its key."""
+    return line["source"] or ", ".join(map(str, read_key(line["row_text"], key).values()))
 
 
 def replay(name: Name, night: Night, as_json: Json = False) -> None:

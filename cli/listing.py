@@ -78,6 +78,7 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
     """
     with reading_ledger() as ledger:
         standings = read_standings(ledger, listing.list_pipelines(ledger, pipeline=name))
+    _say_faults(standings, name)
     if name and not standings:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     if not standings:
@@ -161,20 +162,35 @@ def _standing(
     }
 
 
+def _say_faults(standings: list[dict[str, Any]], name: str | None) -> None:
+    """What is wrong with the folders as they are now, which the ledger may not have heard of."""
+    from deployments.catalogue import fault_of, pipeline_names
+
+    deployments = load_settings().deployments
+    names = [one["pipeline"] for one in standings]
+    for standing in standings:
+        standing["fault"] = None
+    for one in pipeline_names(deployments):
+        if name in (None, one) and (error := fault_of(deployments, one)):
+            say(f"{one} is wrong, and its nights fail until that is mended: {error}")
+            if one in names:
+                standings[names.index(one)]["fault"] = error.what
+
+
 def _print_standing(standing: dict[str, Any]) -> None:
     fresh = "fresh" if standing["fresh"] else "late"
     print_pairs([(f"[bold]{standing['pipeline']}[/]  {styled(fresh)}", escape(standing["title"]))])
     print_pairs(_facts(standing), indent=2)
     if standing["gaps"]:
         name, first, last = standing["pipeline"], standing["gaps"][0], standing["gaps"][-1]
-        say_next(f"overnight backfill {name} --from {first} --to {last}", f"overnight waive {name} {first} --why …")
+        say_next(f"overnight backfill {name} --from {first} --to {last} --mode failed", f"overnight waive {name} {first} --why …")
 
 
 def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What there is to say of a pipeline, each under its heading."""
     yield (
         "newest published",
-        f"{standing['newest_published'] or 'none yet'} ({counted(standing['nights_published'], 'night')} in all)",
+        f"{standing['newest_published'] or 'none yet'} ({counted(standing['nights_published'], 'night')} with predictions)",
     )
     if standing["hindsight_rows"]:
         yield "in hindsight", tell_hindsight(standing["hindsight_rows"], standing["rows"])

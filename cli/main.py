@@ -71,6 +71,29 @@ for module in (
 ):
     module.add_commands(app)
 
+# What `--help` lists together, in the order in which people meet it. A command that stands nowhere here is an error.
+PANELS = {
+    "Begin": ("demo", "up", "new", "adopt", "check", "explain", "doctor"),
+    "Take nights": ("run", "backfill", "plan", "apply", "trigger", "cancel"),
+    "See how they went": ("status", "runs", "batches", "models", "rejects", "scoreboard"),
+    "Read predictions": ("web", "export", "mcp", "token"),
+    "Decide what readers see": ("hold", "release", "replay", "revalidate", "suggest", "waive", "promote", "rollback"),
+    "Keep and prove": ("prune", "pin", "unpin", "reproduce", "export-model", "drill"),
+    "Run the house": ("worker", "schema", "db", "image"),
+}
+
+
+def _arrange(app: typer.Typer) -> None:
+    panels = {name: panel for panel, names in PANELS.items() for name in names}
+    for command in app.registered_commands:
+        command.rich_help_panel = panels[str(command.name)]
+    for group in app.registered_groups:
+        group.rich_help_panel = panels[str(group.name)]
+    app.registered_commands.sort(key=lambda one: list(panels).index(str(one.name)))
+
+
+_arrange(app)
+
 
 def _say_version(asked: bool) -> None:
     if asked:

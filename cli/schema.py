@@ -13,7 +13,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def schema() -> None:
-    """Writes the JSON Schemas beside the pipelines; editors find them by the first line of each file.
+    """Write the JSON Schemas beside the pipelines; editors find them by the first line of each file.
 
     Example: overnight schema
     """

@@ -25,7 +25,7 @@ def waive(
     undo: Annotated[bool, typer.Option("--undo", help="Take it back: the nights are missing again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Leave a night out: it is no gap any more, and no plan or catch-up takes it unless it is named.
+    """Leave a night out: it is no gap any more, and only `run` and a plan of --mode all still take it.
 
     Example: overnight waive flights 2013-02-01 --why "the airport was closed"
     """

@@ -117,7 +117,7 @@ def _walk(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
 
 
 def _metavar(argument: Any) -> str:
-    return str(argument.name).upper()
+    return str(argument.name).upper() if argument.required else f"[{str(argument.name).upper()}]"
 
 
 def _help(text: str) -> Iterator[str]:
@@ -132,8 +132,8 @@ def _help(text: str) -> Iterator[str]:
 def _option(option: Any) -> tuple[str, str]:
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     default = option.default if isinstance(option.default, str | int | float) and not isinstance(option.default, bool) else None
-    said = option.help or ""
-    return names + (" (needed)" if option.required else ""), said + (f" Default: `{default}`." if default is not None else "")
+    usual = "" if default in (None, "") else f" Default: `{default}`."
+    return names + (" (needed)" if option.required else ""), f"{option.help or ''}{usual}"
 
 
 # Keys of pipeline.yaml -------------------------------------------------------------------------------------------------------
