@@ -39,7 +39,8 @@ def work(image: str, code: str, *, memory: str = "256m", seconds: int = 900, led
 
 
 def left_over(docker_engine: Any, ledger: str = LEDGER) -> list[str]:
-    return [each.name for each in docker_engine.containers.list(all=True, filters={"label": f"overnight.ledger={ledger}"})]
+    filters = {"label": f"overnight.ledger={ledger}"}
+    return [each.name for each in docker_engine.containers.list(all=True, filters=filters, ignore_removed=True)]
 
 
 def running(docker_engine: Any, ledger: str) -> list[Any]:

@@ -19,7 +19,8 @@ from infra.prefect_home import settings_environment
 from infra.services import PREFECT, run_services
 from infra.settings import Settings
 from store.engine import transaction
-from tasks.runners import _ledger_label
+from tests.docker.containers import containers
+from tests.docker.names import fresh_name
 from tests.patience import PATIENCE, wait_for
 from tests.ports import free_port
 
@@ -42,7 +43,7 @@ def database_container(docker_engine: Any, tmp_path: Path) -> Iterator[tuple[Any
     (tmp_path / "password").write_text("of-the-admin")
     port = free_port()
     container = docker_engine.containers.run(
-        os.environ.get("OVERNIGHT_TEST_POSTGRES", local), detach=True, ports={"5432/tcp": ("127.0.0.1", port)},
+        os.environ.get("OVERNIGHT_TEST_POSTGRES", local), name=fresh_name(), detach=True, ports={"5432/tcp": ("127.0.0.1", port)},
         environment={"POSTGRES_USER": "admin", "POSTGRES_DB": "overnight", "POSTGRES_PASSWORD_FILE": "/run/password"},
         volumes={str(tmp_path / "password"): {"bind": "/run/password", "mode": "ro"}},
     )  # fmt: skip
@@ -75,12 +76,6 @@ def start_night(prefect_url: str, shops: Definition, settings: Settings, image: 
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
-
-
-def containers(engine: Any, settings: Settings, **labels: str) -> list[Any]:
-    """Those of this test's own ledger: another file's tests may run beside this one's."""
-    filters = {"label": [f"overnight.{name}={value}" for name, value in {**_ledger_label(settings), **labels}.items()]}
-    return list(engine.containers.list(all=True, filters=filters, ignore_removed=True))
 
 
 def stages(engine: sa.Engine, stage: str) -> list[str]:

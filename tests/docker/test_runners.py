@@ -3,7 +3,6 @@
 import json
 import random
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,8 @@ from store.pipelines import register
 from tasks.night import StageCall, take_night
 from tasks.perform import perform
 from tasks.runners import perform_in_container, reach_database, runner_for
+from tests.docker.containers import containers
+from tests.patience import wait_for
 from tests.tasks.test_artifacts import TRAIN, learn
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]  # the image takes minutes to build the first time
@@ -193,31 +194,30 @@ def test_a_night_whose_containers_are_killed_stage_by_stage_ends_like_any_other(
         assert content_hashes(writer, "boxed") in (content_hashes(writer, "shops")[:-2], content_hashes(writer, "shops"))
     take(boxed, boxed_settings, DAYS[-1])
     assert content_hashes(writer, "boxed") == content_hashes(writer, "shops")
-    assert not docker_engine.containers.list(all=True, filters={"label": "overnight.pipeline=boxed"})
+    assert not containers(docker_engine, boxed_settings)
 
 
 def killing(victim: Stage, engine: Any) -> StageCall:
     """Calls stages in containers, and kills the container of one of them at some instant."""
 
-    def kill(run_id: int) -> None:
-        filters = {"label": ["overnight.pipeline=boxed", f"overnight.run={run_id}", f"overnight.stage={victim}"]}
-        for _ in range(200):
-            if found := engine.containers.list(filters=filters):
-                time.sleep(random.random())
-                with suppress(Exception):  # it may have ended by itself
-                    found[0].kill()
-                return
-            time.sleep(0.05)
+    def kill(run_id: int, settings: Settings, ended: threading.Event) -> None:
+        wait_for(lambda: ended.is_set() or containers(engine, settings, run=run_id, stage=victim))
+        ended.wait(random.random())
+        for container in containers(engine, settings, run=run_id, stage=victim):
+            with suppress(Exception):  # it may have ended by itself
+                container.kill()
 
     def call(stage: Stage, run_id: int, settings: Settings) -> StageReport:
-        killer = threading.Thread(target=kill, args=(run_id,))
-        if stage is victim:
-            killer.start()
+        if stage is not victim:
+            return perform_in_container(stage, run_id, settings)
+        ended = threading.Event()
+        killer = threading.Thread(target=kill, args=(run_id, settings, ended))
+        killer.start()
         try:
             return perform_in_container(stage, run_id, settings)
         finally:
-            if stage is victim:
-                killer.join()
+            ended.set()
+            killer.join()
 
     return call
 

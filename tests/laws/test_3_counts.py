@@ -9,7 +9,7 @@ from tests.laws.conftest import House
 
 
 @given(rows=st.integers(0, 40), counted=st.integers(0, 40))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_batch_is_sealed_exactly_when_its_figures_are_true(house: House, rows: int, counted: int) -> None:
     with house.run("2024-01-05") as run:
         batch = house.load(run, rows, counted=counted)

@@ -31,7 +31,7 @@ def test_hindsight_is_allowed_by_name_and_marks_the_batch(house: House) -> None:
 
 
 @given(nights=st.lists(st.tuples(st.integers(2, 25), st.integers(2, 27)), min_size=1, max_size=6))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_champion_of_a_night_is_the_newest_promotion_that_saw_nothing_past_it(
     house: House, nights: list[tuple[int, int]]
 ) -> None:
