@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from infra.airline import drop_flights
 from infra.postgres import stop_server
 from infra.settings import Settings
 from tests.adoption.scripts import houses
+from tests.patience import PATIENCE, wait_for
+from tests.ports import free_port
 from tests.typed import Typist, lines_of
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +78,7 @@ BEFORE = {
 REFUSED = {
     "overnight new churn --from customers.csv": 2,  # asks, and here nobody can answer
     "overnight db restore overnight.dump --yes": 4,  # into an empty database, which this one is not
-    "overnight run NAME": 5,  # tonight's file has not come
+    "overnight run NAME --tell": 5,  # tonight's file has not come
     "overnight check NAME": 5,
 }
 
@@ -88,12 +89,9 @@ def _settings(folder: Path) -> Settings:
 
 def _environment(folder: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OVERNIGHT_")}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     return {
         **kept,
-        "OVERNIGHT_PREFECT_PORT": port,
+        "OVERNIGHT_PREFECT_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "80",
         "OVERNIGHT_HOME": str(folder / ".overnight"),
@@ -199,16 +197,14 @@ def test_the_tutorial_word_for_word_ends_on_the_morning_page_within_five_minutes
         assert done.returncode == 0, done.stdout + done.stderr
         said += done.stdout + done.stderr
     assert [sentence for sentence in _shown(page) if sentence not in _plain(said)] == []
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        environment["OVERNIGHT_WEB_PORT"] = str(probe.getsockname()[1])
+    environment["OVERNIGHT_WEB_PORT"] = str(free_port())
     web = subprocess.Popen([overnight, "web"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         address = f"http://localhost:{environment['OVERNIGHT_WEB_PORT']}"
         text, trust = _asked(f"{address}/p/churn"), json.loads(_asked(f"{address}/api/v1/p/churn"))["trust"]
     finally:
         web.terminate()
-        web.wait(60)
+        web.wait(PATIENCE)
     took = time.monotonic() - began
     print(f"from the CSV to the morning page in {took:.0f} s")
     assert "churn" in text
@@ -230,10 +226,13 @@ def _plain(text: str) -> str:
 
 
 def _asked(address: str) -> str:
-    for _ in range(120):
+    """What our own web answers, once it does."""
+
+    def answer() -> str:
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:  # our own
-                return str(answer.read().decode())
+            with urllib.request.urlopen(address, timeout=60) as said:
+                return str(said.read().decode())
         except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"{address} does not answer")
+            return ""
+
+    return wait_for(answer)

@@ -219,8 +219,8 @@ def test_a_backfill_lets_the_scheduled_night_go_first(
             sleep(1)
             finish_run(writer, run.id, state=RunState.PUBLISHED, reason="")
 
-        threading.Thread(target=finish).start()
         began = monotonic()
+        threading.Thread(target=finish).start()
         give_way(here)
         assert monotonic() - began >= 1
 

@@ -167,14 +167,14 @@ TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE
 
 def test_a_source_database_that_restarts_leaves_nothing_and_the_next_run_completes(night: Shops, wanted: list[Any]) -> None:
     batch = night.rows("SELECT max(id) FROM overnight.batch")[0][0]
-    slow = f"SELECT {COLUMNS}, pg_sleep(0.05) FROM overnight_shops.landed_{batch}"
+    slow = f"SELECT {COLUMNS}, pg_sleep(1) FROM overnight_shops.landed_{batch}"
     night.source(f'{{kind: sql, url: "{night.database}", query: "{slow}"}}')
 
     def restart() -> None:
         while night.rows(TERMINATE) != [(1,)]:
             time.sleep(0.01)
 
-    killer = threading.Thread(target=restart)
+    killer = threading.Thread(target=restart, daemon=True)
     killer.start()
     with pytest.raises(SourceError, match=r"the query on .* failed") as refused:
         night.ingest()
