@@ -97,10 +97,15 @@ def _distribution(
         _counted(connection, pipeline, batch, lambda p: sa.func.width_bucket(sa.cast(_figure(pipeline, p), sa.Float), where))
         for batch in (before, now)
     ]
-    bounds = ["", *(f"{edge:.4g}" for edge in edges), ""]
-    ranges = tuple(f"{low} to {high}".strip() for low, high in pairwise(bounds))
+    ranges = _range_words([f"{edge:.4g}" for edge in edges])
     then, tonight = (tuple(count.get(place, 0) for place in range(len(ranges))) for count in counts)
     return ranges, then, tonight
+
+
+def _range_words(edges: Sequence[str]) -> tuple[str, ...]:
+    """What lies below the first edge, between each two, and from the last on."""
+    between = (f"{low} to {high}" for low, high in pairwise(edges))
+    return (f"below {edges[0]}", *between, f"from {edges[-1]}") if edges else ("all",)
 
 
 def _edges(connection: sa.Connection, pipeline: Pipeline, batch: Batch) -> list[float]:

@@ -20,7 +20,7 @@ ERRORS = {
     429: ("too often, or too many at once; Retry-After says when", "One token may ask 6000 times a minute; ask again in 2 s."),
     503: ("the database does not answer, or not in time", "Postgres does not answer. Try: overnight doctor"),
 }  # fmt: skip
-_LINES = "flight_id,probability\n20130204-AA1,0.31\n"
+_LINES = "flight_id,probability\nAA1-JFK-20130204T0900,0.31\n"
 _FILES_TOO = ("/api/v1/p/{pipeline}/rows", "/api/v1/p/{pipeline}/{interval}")  # to who accepts that first
 _CONTENT: Mapping[str, Mapping[str, str]] = {  # what is no JSON, by path and media type, with an example
     "/metrics": {"text/plain": 'overnight_late{pipeline="flights"} 0\n'},
@@ -31,8 +31,9 @@ _CONTENT: Mapping[str, Mapping[str, str]] = {  # what is no JSON, by path and me
 }
 _FEW = {"/healthz": (429,), "/readyz": (), "/metrics": (401,), "/events": (401, 422, 429, 503)}
 _NAMED: Mapping[str, Any] = {
-    "pipeline": "flights", "night": "2013-02-04", "interval": "2013-02-04", "key": "20130204-AA1", "version": 5, "form": "csv",
-    "model_version": 5, "batch": 69, "input_batch": 68, "run": 34, "title": "Will this flight arrive late?", "state": "published",
+    "pipeline": "flights", "night": "2013-02-04", "interval": "2013-02-04", "key": "AA1-JFK-20130204T0900", "version": 5,
+    "form": "csv", "model_version": 5, "batch": 69, "input_batch": 68, "run": 34, "title": "Will this flight arrive late?",
+    "state": "published",
     "owner": "ops@example.org", "verdict": "passed", "outcome": "passed", "metric": "roc_auc", "value": 0.71, "dummy": 0.5,
     "rows": 926, "rejected": 2, "predictions": 926, "total": 926, "fresh": True, "late": False, "late_since": None,
     "hindsight": "none", "hindsight_rows": 0, "todo": "", "reason": "Every night that was due is published.", "why": "Published.",
@@ -44,7 +45,7 @@ _NAMED: Mapping[str, Any] = {
     "start": "2013-02-04T00:00:00-05:00", "end": "2013-02-05T00:00:00-05:00",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "content_hash": "9f86d081", "code": "3f1c2ab",
 }  # fmt: skip
-_ROW = {"flight_id": "20130204-AA1", "probability": 0.31}
+_ROW = {"flight_id": "AA1-JFK-20130204T0900", "probability": 0.31}
 _ASKED = {"columns": "flight_id,probability", "night": "latest", "metric": "roc_auc"}
 
 

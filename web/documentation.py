@@ -49,7 +49,7 @@ def answers(request: Request) -> Response:
 
 
 def _operations(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    readers_first = sorted(document["paths"].items(), key=lambda one: not one[0].startswith("/api/"))
+    readers_first = sorted(document["paths"].items(), key=lambda one: (not one[0].startswith("/api/"), one[0].count("/"), one[0]))
     return [
         {
             "path": path, "method": method.upper(), "summary": operation.get("summary", ""),

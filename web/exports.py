@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from domain.trust import tell_held
@@ -26,7 +26,7 @@ from web.schemas import Health
 from web.words import trust_words
 
 AT_ONCE = 2
-Form = Literal["csv", "ndjson", "parquet"]
+Form = Annotated[Literal["csv", "ndjson", "parquet"], Path(description="csv, ndjson or parquet")]
 TYPES: dict[str, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "parquet": TYPE}
 router = APIRouter(tags=["export"])
 _places = threading.BoundedSemaphore(AT_ONCE)

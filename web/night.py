@@ -4,6 +4,7 @@ from typing import Any
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
+from domain.rejected import read_key
 from domain.words import BatchKind
 from store.reads.connection import Row
 from store.reads.models import quality, versions
@@ -104,7 +105,7 @@ def _rejects(view: View, batch: int | None) -> dict[str, Any]:
     rows = rejects_of(view.connection, name, batch=batch, limit=REJECTS_SHOWN) if rules else []
     return {
         "rejected_by": [RejectedBy.model_validate(one) for one in rules],
-        "rejects": [Reject.model_validate(one) for one in rows],
+        "rejects": [Reject.model_validate({**one, "key": read_key(one["landed"], view.pipeline.key) or None}) for one in rows],
         "rejects_pruned": _tell_rejects(view, gone) if gone and gone["rows"] else None,
     }
 

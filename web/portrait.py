@@ -1,9 +1,9 @@
 """A model's card as a file: Markdown to read and to keep beside a report, JSON as the API answers it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from web.api import Name, Number, edge_of
@@ -14,7 +14,7 @@ from web.schemas import ModelAnswer
 from web.tried import told_search
 from web.words import NONE, count, figure, flat, part, seconds, thing, trust_words
 
-CardForm = Literal["md", "json"]
+CardForm = Annotated[Literal["md", "json"], Path(description="md or json")]
 TYPES = {"md": "text/markdown; charset=utf-8", "json": "application/json"}
 router = APIRouter(tags=["export"])
 

@@ -200,6 +200,7 @@ class RejectedBy(_Answer):
 class Reject(_Answer):
     source: str | None
     line: int | None
+    key: dict[str, Any] | None = Field(description="of a row that a rule caught once it had landed: it has no place any more")
     column: str | None
     value: str | None
     rule: str

@@ -69,7 +69,8 @@ def rejects_of(connection: Connection, pipeline: str, *, batch: int, limit: int)
 
 
 _REJECTS = sql.SQL("""
-SELECT source, line, column_name AS column, left(value, 200) AS value, rule, reason, left(row_text, 400) AS row
+SELECT source, line, column_name AS column, left(value, 200) AS value, rule, reason, left(row_text, 400) AS row,
+    CASE WHEN source IS NULL THEN row_text END AS landed
 FROM {view} WHERE batch = %(batch)s ORDER BY line, rule LIMIT %(limit)s
 """)
 

@@ -181,9 +181,9 @@ def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshn
 def trust_night(
     pipeline: Pipeline, interval: Interval, *, seen: Published | None, standing: Standing, now: datetime
 ) -> TrustLine:
-    """The trust line of one night: late when its own deadline has passed and readers see nothing of it."""
+    """The trust line of one night: late when its own deadline has passed and readers see nothing of it, though they should."""
     deadline = deadline_of(interval, calendar=pipeline.calendar, at=pipeline.publish.deadline)
-    done = seen is not None or standing.state is NightState.LEARNING
+    done = seen is not None or standing.state in (NightState.LEARNING, NightState.WAIVED)
     late_since = None if done or deadline > now else deadline
     freshness = Freshness(late_since is None, interval, late_since)
     line = _trust_line(pipeline, seen, freshness=freshness, reason=standing.why)

@@ -185,7 +185,9 @@ class Ledger:
             connection.execute(sa.text(f"""
                 INSERT INTO {batch.schema}.rejected_{batch.id} (source, line, column_name, value, rule, reason, row_text)
                 SELECT 'shops/day.csv', i + 1, 'stock', 'many', 'type', 'stock: ''many'' is no whole number', 's9,x,<b>north</b>'
-                FROM generate_series(1, :rejects) i
+                FROM generate_series(2, :rejects) i UNION ALL
+                SELECT NULL, NULL, 'region', '<i>', 'region_in_set', 'region is none of north, south',
+                    jsonb_build_object('shop', 's<b>0', 'stock', 3)::text FROM generate_series(1, least(:rejects, 1))
             """), {"rejects": rejects})  # fmt: skip
             count_batch(connection, batch.id, rows=rows, rejected=rejects)
             point_run(connection, run.id, input_batch=batch.id)

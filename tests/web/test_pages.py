@@ -49,6 +49,7 @@ def test_rejected_rows_are_shown_and_never_become_markup(published: Ledger, clie
     page = client.get("/p/shops/2024-01-04").text
     assert "<b>north</b>" not in page
     assert "is no whole number" in page
+    assert '<th scope="row">s&lt;b&gt;0</th><td data-l="column">region' in page  # its key, where a place was lost
 
 
 def test_the_night_page_tells_stages_rules_examples_lineage_and_earlier_publications(

@@ -14,6 +14,7 @@ from domain.errors import UsageError
 from infra.settings import Settings
 from store.runs import claim
 from tasks.export import export
+from tasks.waiving import waive
 
 PATHS = [
     "/", "/p/shops", "/p/shops/2024-01-04", "/p/shops/latest", "/p/shops/models/1", "/p/shops/rows", "/p/shops/key/s000003",
@@ -211,3 +212,12 @@ def test_a_deadline_that_passes_changes_the_tag(published: Ledger, client: TestC
     late = client.get("/p/shops", headers={"If-None-Match": tag})
     assert late.status_code == 200
     assert "late since 2024-01-06 07:00 CET" in late.headers["overnight-trust"]
+
+
+def test_a_night_that_was_waived_is_not_late(published: Ledger, settings: Settings, client: TestClient, clock: Callable) -> None:
+    clock.now = datetime(2024, 1, 8, tzinfo=UTC)
+    assert "late since 2024-01-06" in client.get("/p/shops/2024-01-05").text
+    waive(published.definition, [published.night("2024-01-05")], settings, who="ada", why="stocktaking")
+    page = client.get("/p/shops/2024-01-05").text
+    assert "late since" not in page
+    assert "Left out on purpose, by ada: stocktaking." in page
