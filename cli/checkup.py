@@ -66,9 +66,16 @@ def _versions(_: Settings) -> Finding:
 def _definitions(settings: Settings) -> Finding:
     from deployments.catalogue import load_definition, pipeline_names
 
-    names = pipeline_names(settings.deployments)
+    names, wrong = pipeline_names(settings.deployments), list[OvernightError]()
     for name in names:
-        load_definition(settings.deployments, name)
+        try:
+            load_definition(settings.deployments, name)
+        except OvernightError as error:
+            wrong.append(error.at(name))
+    if wrong:
+        said = "; ".join(f"{error.where}: {error.what}" for error in wrong)
+        fix = "; ".join(error.hint or f"overnight check {error.where}" for error in wrong)
+        return Finding("pipelines", False, f"{len(wrong)} of {len(names)} are wrong: {said}", fix)
     fix = "write deployments/NAME/pipeline.yaml, or set OVERNIGHT_DEPLOYMENTS"
     return Finding("pipelines", bool(names), ", ".join(names) or f"none in {settings.deployments.absolute()}", fix)
 

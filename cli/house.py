@@ -37,14 +37,13 @@ def demo() -> None:
 
 
 def up() -> None:
-    """Postgres, Prefect's server with its schedules, a worker and the web, until Ctrl-C.
+    """Postgres, Prefect's server with its schedules, a worker and the web, until Ctrl-C; a pipeline that is wrong stops no other.
 
     Example: overnight up
     """
-    from deployments.catalogue import load_definition, pipeline_names
     from deployments.prefect_yaml import render_prefect_yaml
     from infra.services import run_services
-    from tasks.prepare import prepare
+    from tasks.prepare import prepare_house
     from tasks.watch import watch
 
     settings = load_settings()
@@ -53,19 +52,19 @@ def up() -> None:
         for sentence in watch(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)):
             say(sentence)
 
-    names = pipeline_names(settings.deployments)
-    pipelines = [load_definition(settings.deployments, name).pipeline for name in names]
-    prepare(settings, *names)
+    house = prepare_house(settings)
+    for sentence in house.describe(*house.faults):
+        say(sentence)
     with run_services(
         settings,
         say=say,
-        prefect_yaml=render_prefect_yaml(pipelines),
+        prefect_yaml=render_prefect_yaml(house.pipelines),
         web_command=web_command(settings),
         before_worker=tidy,
     ) as services:
         out.print(f"\n  [bold]Morning page[/]   http://127.0.0.1:{settings.web_port}")
         out.print(f"  [bold]Prefect[/]        {services.prefect_url.removesuffix('/api')}")
-        out.print(f"  [bold]Pipelines[/]      {', '.join(names) or 'none yet'}\n\nCtrl-C stops everything.", highlight=False)
+        out.print(f"  [bold]Pipelines[/]      {house.names}\n\nCtrl-C stops everything.", highlight=False)
         services.keep_running(watch=tidy)
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from cli.champions import Why
 from cli.nights import Json, progress
 from cli.show import print_json, print_table, say
 from deployments.catalogue import Definition, pipeline_names
+from domain.errors import EXIT_USAGE
 from domain.pruning import PrunePlan, size_words
 from infra.settings import Settings, load_settings
 
@@ -31,17 +33,31 @@ def prune(name: MaybeName = None, yes: Yes = False, as_json: Json = False) -> No
     Example: overnight prune flights --yes
     """
     from tasks.maintain import sweep
-    from tasks.prepare import prepare
 
     settings, now = load_settings(), datetime.now(UTC)
     names = [name] if name else pipeline_names(settings.deployments)
-    plans = [_prune(definition, settings, now, act=yes, as_json=as_json) for definition in prepare(settings, *names)]
+    definitions, wrong = _prepared(settings, name)
+    plans = [_prune(definition, settings, now, act=yes, as_json=as_json) for definition in definitions]
     swept = sweep(settings, names, at=now, act=yes)
     for one in swept:
         said = f"{len(one.found):,} {one.what}" + (" gone" if yes else "")
         print_json({**one.to_json(), "done": yes}) if as_json else say(said)
     if not yes and (swept or any(plan.going for plan in plans)) and not as_json:
         say(f"nothing was changed; to do it: overnight prune {name + ' ' if name else ''}--yes")
+    for sentence in wrong:
+        say(f"left as it is: {sentence}")
+    if wrong:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _prepared(settings: Settings, name: str | None) -> tuple[Sequence[Definition], list[str]]:
+    """The named pipeline, or all that are as they should be, with a sentence for each of the others."""
+    from tasks.prepare import prepare, prepare_house
+
+    if name:
+        return prepare(settings, name), []
+    house = prepare_house(settings)
+    return house.definitions, house.describe(*house.faults)
 
 
 def _prune(definition: Definition, settings: Settings, now: datetime, *, act: bool, as_json: bool) -> PrunePlan:

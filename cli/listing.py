@@ -78,6 +78,7 @@ def status(name: MaybeName = None, as_json: Json = False) -> None:
     """
     with reading_ledger() as ledger:
         standings = read_standings(ledger, listing.list_pipelines(ledger, pipeline=name))
+    _say_faults(standings, name)
     if name and not standings:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     if not standings:
@@ -159,6 +160,21 @@ def _standing(
             for one in retaken
         ],
     }
+
+
+def _say_faults(standings: list[dict[str, Any]], name: str | None) -> None:
+    """What is wrong with the folders as they are now, which the ledger may not have heard of."""
+    from deployments.catalogue import fault_of, pipeline_names
+
+    deployments = load_settings().deployments
+    names = [one["pipeline"] for one in standings]
+    for standing in standings:
+        standing["fault"] = None
+    for one in pipeline_names(deployments):
+        if name in (None, one) and (error := fault_of(deployments, one)):
+            say(f"{one} is wrong, and its nights fail until that is mended: {error}")
+            if one in names:
+                standings[names.index(one)]["fault"] = error.what
 
 
 def _print_standing(standing: dict[str, Any]) -> None:

@@ -18,24 +18,24 @@ def worker() -> None:
 
     Example: OVERNIGHT_PREFECT_API_URL=http://prefect:4200/api overnight worker
     """
-    from deployments.catalogue import load_definition, pipeline_names
     from deployments.prefect_yaml import render_prefect_yaml
     from infra.services import WORKER, run_services
-    from tasks.prepare import prepare
+    from tasks.prepare import prepare_house
     from tasks.watch import watch
 
     settings = load_settings()
     url = settings.prefect_api_url
     if url is None:
         raise UsageError("a worker needs to know its Prefect server", hint="OVERNIGHT_PREFECT_API_URL=… overnight worker")
-    names = pipeline_names(settings.deployments)
-    prepare(settings, *names)
-    yaml = render_prefect_yaml(load_definition(settings.deployments, name).pipeline for name in names)
+    house = prepare_house(settings)
+    for sentence in house.describe(*house.faults):
+        say(sentence)
+    yaml = render_prefect_yaml(house.pipelines)
 
     def tidy() -> None:
         for sentence in watch(settings, url, now=datetime.now(UTC)):
             say(sentence)
 
     with run_services(settings, say=say, parts=(WORKER,), prefect_yaml=yaml, before_worker=tidy) as services:
-        say(f"taking the nights of {', '.join(names) or 'no pipeline yet'}; Ctrl-C stops")
+        say(f"taking the nights of {house.names}; Ctrl-C stops")
         services.keep_running(watch=tidy)

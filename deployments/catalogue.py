@@ -63,6 +63,15 @@ def load_definition(folder: Path, name: str) -> Definition:
     return Definition(pipeline, here, _read_expectations(here / "expectations.yaml"))
 
 
+def fault_of(folder: Path, name: str) -> DefinitionError | None:
+    """What is wrong with the files of a pipeline, None for nothing."""
+    try:
+        load_definition(folder, name)
+    except DefinitionError as error:
+        return error
+    return None
+
+
 def _read_expectations(path: Path) -> tuple[dict[str, Any], ...]:
     document = read_yaml(path) if path.exists() else []
     if not isinstance(document, list) or not all(isinstance(line, dict) and "expect" in line for line in document):

@@ -122,9 +122,10 @@ class PrefectApi:
         return Deployment(found["id"], found["name"]) if found else None
 
     def deployments(self) -> list[Deployment]:
-        """Every deployment of the flow `nightly`."""
-        body = {"flows": {"name": {"any_": ["nightly"]}}, "limit": 200}
-        return [Deployment(one["id"], one["name"]) for one in self._call("POST", "/deployments/filter", body)]
+        """Those that `prefect.yaml` has made: of the flow `nightly`, in our pool, each named after its pipeline."""
+        body = {"flows": {"name": {"any_": ["nightly"]}}, "work_pools": {"name": {"any_": [POOL]}}, "limit": 200}
+        found = self._call("POST", "/deployments/filter", body) or []
+        return [Deployment(one["id"], one["name"]) for one in found if one["parameters"].get("pipeline") == one["name"]]
 
     def delete_deployment(self, deployment: Deployment) -> None:
         self._call("DELETE", f"/deployments/{deployment.id}")

@@ -95,6 +95,19 @@ class Services:
                 f"Prefect refused the deployments: {last_line(self._logs / 'deploy.log')}", hint=f"tail {self._logs}/deploy.log"
             )
 
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """A pipeline whose folder is there keeps its deployment, however broken it is; and where no folder is, the setting is
+        wrong rather than every pipeline gone."""
+        if not any(self.settings.deployments.glob("*/pipeline.yaml")):
+            return
+        with PrefectApi(self.prefect_url) as api:
+            for deployment in api.deployments():
+                if not (self.settings.deployments / deployment.name / "pipeline.yaml").exists():
+                    api.delete_deployment(deployment)
+                    self.say(f"the schedule of {deployment.name} is taken back: {self.settings.deployments} has no such pipeline")
+
     def keep_running(self, *, watch: Callable[[], None] | None = None, until: Callable[[], bool] = lambda: False) -> None:
         """Restarts what dies, and calls `watch`, which must not raise, every quarter of a minute, until `until` or a signal."""
         watched = monotonic()

@@ -1,9 +1,12 @@
 """Each pipeline's own tables and views: an inner schema for batches, a reading schema for everybody."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg2 import sql
+from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import DefinitionError
@@ -77,6 +80,28 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
         if pipeline.keeps_probabilities:
             _add_to_predictions(connection, pipeline, {EVERY: "jsonb"})
         _make_views(connection, pipeline)
+
+
+def declared_pipeline(connection: sa.Connection, name: str) -> Pipeline | None:
+    """As it was last registered; None where it never was, or what another release wrote cannot be read by this one."""
+    known = connection.scalar(sa.select(schema.pipeline.c.definition).where(schema.pipeline.c.name == name))
+    try:
+        return Pipeline.model_validate(known) if known else None
+    except ValidationError:
+        return None
+
+
+_NOTE_FAULTS = sa.text("""
+UPDATE overnight.pipeline p SET fault = n.fault FROM jsonb_each_text(CAST(:faults AS jsonb)) n (name, fault)
+WHERE p.name = n.name AND p.fault IS DISTINCT FROM n.fault RETURNING p.name, p.fault
+""")
+
+
+def note_faults(owner: sa.Engine, faults: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Writes down what is wrong with each pipeline's folder, None for nothing, for readers who see no folders; returns those of
+    which something else was known. One that was never registered has no line to write on."""
+    with transaction(owner) as connection:
+        return {line.name: line.fault for line in connection.execute(_NOTE_FAULTS, {"faults": json.dumps(faults)})}
 
 
 def _execute(connection: sa.Connection, statement: sql.Composable) -> None:

@@ -43,6 +43,7 @@ def _interval() -> tuple[Column[Any], ...]:
 pipeline = Table(
     "pipeline", metadata, Column("name", Text, primary_key=True), _column("title"), _column("owner"),
     _column("definition", JSONB), _column("expectations", JSONB), _moment("registered_at"),
+    _column("fault"),
 )  # fmt: skip
 run = Table(
     "run", metadata, _id(), *_interval(), _column("state"), _column("reason"), _column("trigger"), _column("holder", JSONB),

@@ -6,7 +6,6 @@ What was told is a line in the ledger, so that nobody hears it twice, whoever st
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 
 from deployments.catalogue import Definition, load_definition, pipeline_names
 from domain.errors import DefinitionError
@@ -23,6 +22,7 @@ from store.batches import load_batch
 from store.engine import transaction
 from store.models import promoted_for
 from store.nights import history_of, known_nights
+from store.pipelines import declared_pipeline
 from store.publications import published_batches
 from tasks.context import writer_engine
 from tasks.webhook import tell_webhook
@@ -85,15 +85,6 @@ def readable_pipeline(settings: Settings, name: str) -> tuple[Pipeline | None, s
         return load_definition(settings.deployments, name).pipeline, ""
     except DefinitionError as error:
         return None, error.what
-
-
-def declared_pipeline(connection: sa.Connection, name: str) -> Pipeline | None:
-    """As the ledger last had it; None where it never had, or what another release wrote cannot be read by this one."""
-    known = connection.scalar(sa.select(schema.pipeline.c.definition).where(schema.pipeline.c.name == name))
-    try:
-        return Pipeline.model_validate(known) if known else None
-    except ValidationError:
-        return None
 
 
 def _due(connection: sa.Connection, pipeline: Pipeline, *, now: datetime) -> Interval | None:

@@ -13,7 +13,7 @@ from domain.words import BatchKind
 from store.reads.connection import Row
 from store.reads.models import INSTEAD, estimates_of, moves, newest_quality, quality, tonights_models, versions
 from store.reads.nights import batches_of, usual_rows
-from store.reads.pipelines import NightLine, Published, nights_between, published_between, waived_between
+from store.reads.pipelines import NightLine, Published, faults_of, nights_between, published_between, waived_between
 from store.reads.trust import PipelineStanding, check_life, judge_night
 from web.edge import Answered, View
 from web.schemas import Estimate, Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
@@ -31,7 +31,7 @@ def trust_of(line: TrustLine) -> Trust:
 
 def morning(view: View) -> Answered:
     """All pipelines, those that need somebody first."""
-    summaries = sorted(summarise(view, view.standings), key=lambda one: (not (one.late or one.state in _TROUBLE), one.pipeline))
+    summaries = sorted(summarise(view, view.standings), key=lambda one: (not _needs_somebody(one), one.pipeline))
     body = Morning(headline=headline(summaries), pipelines=summaries, trust=[one.trust for one in summaries])
     return Answered(
         body, [(one.trust, one.pipeline) for one in view.standings], settled=not any(one.running for one in view.standings)
@@ -42,11 +42,21 @@ def headline(summaries: Sequence[Summary]) -> str:
     """The night in one line."""
     if not summaries:
         return "No pipeline is registered yet."
-    trouble = [one for one in summaries if one.late or one.state in _TROUBLE]
+    trouble = [one for one in summaries if _needs_somebody(one)]
     if not trouble:
         return "The newest night of every pipeline is published." if len(summaries) > 1 else "The night is published."
-    names = ", ".join(f"{one.pipeline} {'late' if one.late and one.state == 'missing' else one.state}" for one in trouble[:5])
+    names = ", ".join(f"{one.pipeline} {_say_trouble(one)}" for one in trouble[:5])
     return f"{len(trouble)} of {len(summaries)} need{'s' if len(trouble) == 1 else ''} somebody: {names}."
+
+
+def _needs_somebody(one: Summary) -> bool:
+    return bool(one.late or one.fault) or one.state in _TROUBLE
+
+
+def _say_trouble(one: Summary) -> str:
+    if one.late and one.state == "missing":
+        return "late"
+    return one.state if one.late or one.state in _TROUBLE else "broken"
 
 
 def summarise(view: View, standings: Sequence[PipelineStanding]) -> list[Summary]:
@@ -61,6 +71,7 @@ def summarise(view: View, standings: Sequence[PipelineStanding]) -> list[Summary
     figures = newest_quality(view.connection, {one.pipeline.name: _fortnight(one) for one in seen}, metrics=metrics)
     starts = {one.pipeline.name: one.published.interval.start for one in seen if one.published}
     estimates = estimates_of(view.connection, {name: (metrics[name], start) for name, start in starts.items()})
+    faults = faults_of(view.connection, names)
 
     def summary(one: PipelineStanding) -> Summary:
         name = one.pipeline.name
@@ -71,8 +82,8 @@ def summarise(view: View, standings: Sequence[PipelineStanding]) -> list[Summary
             late=one.freshness.late_since is not None, night=night, usual_rows=so_far,
             rows_change=(rows - so_far) / so_far if rows is not None and so_far else None,
             retrained=made.get(name, {}).get("retrained"), promoted=made.get(name, {}).get("promoted"),
-            quality=_figure(one.pipeline, figures.get(name)), estimate=_estimate(one, estimates.get(name)), todo=one.todo,
-            trust=trust_of(one.trust),
+            quality=_figure(one.pipeline, figures.get(name)), estimate=_estimate(one, estimates.get(name)),
+            fault=faults.get(name, ""), todo=f"overnight check {name}" if name in faults else one.todo, trust=trust_of(one.trust),
         )  # fmt: skip
 
     return [summary(one) for one in standings]

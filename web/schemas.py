@@ -100,6 +100,7 @@ class Summary(_Answer):
     promoted: int | None = Field(description="the version that became champion with this night")
     quality: Figure | None = Field(description="the newest realised figure of the pipeline's own metric")
     estimate: Estimate | None = Field(description="the same for the newest published night while none of its answers is there")
+    fault: str = Field("", description="what is wrong with its definition; its nights fail until that is mended")
     todo: str
     trust: Trust
 

@@ -78,6 +78,14 @@ def declared(connection: Connection, *, name: str | None = None) -> list[Pipelin
         ) from error
 
 
+def faults_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """What is wrong with the folders of those pipelines whose nights fail because of it."""
+    return {line["name"]: line["fault"] for line in fetch(connection, _FAULTS, {"names": list(names)})}
+
+
+_FAULTS = sql.SQL("SELECT name, fault FROM reading.pipeline WHERE name = ANY (%(names)s) AND fault IS NOT NULL")
+
+
 _DECLARED = sql.SQL("""
 SELECT definition::text AS definition, ARRAY(SELECT attname::text FROM pg_attribute
     WHERE attrelid = to_regclass(format('%%I.history', name)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns
@@ -257,7 +265,8 @@ FROM (SELECT max(id) AS publication FROM reading.publication WHERE %(name)s::tex
     (SELECT max(id) FROM reading.stage_run) s,
     (SELECT max(id) FROM reading.alias_move) a,
     (SELECT max(id) FROM reading.pruning) d,
-    (SELECT max(registered_at), count(*) FROM reading.pipeline WHERE %(name)s::text IS NULL OR name = %(name)s) p
+    (SELECT max(registered_at), count(*), string_agg(name || fault, '/' ORDER BY name)
+        FROM reading.pipeline WHERE %(name)s::text IS NULL OR name = %(name)s) p
 """)
 
 

@@ -1,6 +1,8 @@
 """Bad input: a sentence, an exit code, and nothing lost."""
 
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +43,23 @@ CASES: list[tuple[str, Change | None, str, int, str]] = [
     ("twelve percent of the cells are unreadable", _spoil(0.12), "held", 3, "limit 10%"),
     ("every row is bad", _spoil(1.0), "held", 3, "stock"),
 ]
+
+
+def test_one_broken_pipeline_is_named_by_those_who_look_at_all_and_stops_none(published: Home) -> None:
+    broken = published.settings.deployments / "broken" / "pipeline.yaml"
+    broken.parent.mkdir()
+    broken.write_text("name: broken\ntitel: x\n")
+    try:
+        status, doctor, prune = published.say("status", "--json"), published.say("doctor", "--json"), published.say("prune")
+    finally:
+        shutil.rmtree(broken.parent)
+    assert (status.code, status.json["pipeline"], status.json["fault"]) == (0, "shops", None)
+    (found,) = (one for one in json.loads(doctor.out) if one["what"] == "pipelines")
+    assert (found["ok"], found["fix"]) == (False, "overnight check broken")
+    for said in (status.err, found["found"], prune.err):
+        assert "unknown key 'titel'; did you mean 'title'?" in said
+    assert prune.code == 2
+    assert "shops keeps everything" in prune.err
 
 
 @pytest.mark.parametrize(("change", "state", "code", "word"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

@@ -99,8 +99,9 @@ def test_a_definition_that_broke_is_told_and_silences_nobody(
     here = told(settings, inbox)
     file = settings.deployments / "shops" / "pipeline.yaml"
     file.write_text(file.read_text().replace("columns:", "colums:"))
-    prefect_is_away, line = watch(here, "http://127.0.0.1:1/api", now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
+    prefect_is_away, broken, line = watch(here, "http://127.0.0.1:1/api", now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
     assert "Prefect" in prefect_is_away
+    assert broken.startswith("shops is wrong, and its nights fail until it is mended: ")
     assert line.startswith("shops 2024-01-05: late, no run has started; its definition cannot be read: ")
     assert "colums" in line
     assert inbox[0]["message"] == line

@@ -21,6 +21,7 @@ from infra.prefect_api import FlowRun, PrefectApi, find_server
 from infra.processes import Part, start_part, stop_child, stop_leftovers, wait_until_ready
 from infra.services import PREFECT, WORKER, Services, run_services
 from infra.settings import Settings
+from tasks.prepare import prepare_house
 from tests.patience import PATIENCE, schedule_far_from_now, wait_for
 from tests.ports import free_port
 
@@ -72,6 +73,12 @@ def test_a_schedule_schedules_a_trigger_takes_a_night_and_stopping_everything_en
         wait_for(lambda: any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id)))
         ((state, _, flow_run),) = runs(writer)
         assert (state, flow_run) == ("published", asked.id)
+        whole = (file := shops.folder / "pipeline.yaml").read_text()
+        file.write_text("name: broken\n")
+        gone = shops.pipeline.model_copy(update={"name": "gone"})
+        services.deploy(render_prefect_yaml([*prepare_house(home).pipelines, gone]))
+        file.write_text(whole)
+        assert [one.name for one in api.deployments()] == ["shops"], "what is broken keeps its nights, what is gone has none"
         under_way = api.create_run("shops", interval="2024-01-06")
         wait_for(lambda: [state for state, *_ in runs(writer)] == ["published", "running"])
         process = wait_for(lambda: api.read_run(under_way.id).process)

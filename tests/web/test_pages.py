@@ -5,10 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
 from deployments.catalogue import Definition
+from store.pipelines import note_faults
 from web.app import build_name
 
 PAGES = [
@@ -78,6 +80,22 @@ def test_quality_is_drawn_against_the_dummy(published: Ledger, client: TestClien
 def test_the_morning_page_counts_rows_against_the_usual(published: Ledger, ask: Callable) -> None:
     one = ask("/")["pipelines"][0]
     assert (one["night"]["rows"], one["usual_rows"], round(one["rows_change"], 3)) == (66, 60.0, 0.1)
+
+
+def test_a_definition_that_broke_stands_on_the_morning_page_until_it_is_mended(
+    published: Ledger, client: TestClient, owner: sa.Engine, ask: Callable
+) -> None:
+    before = client.get("/api/v1/")
+    note_faults(owner, {"shops": "pipeline.yaml:6: unknown key 'colums'; did you mean 'columns'?"})
+    now = client.get("/api/v1/", headers={"If-None-Match": before.headers["etag"]})
+    assert now.status_code == 200
+    (shops,) = now.json()["pipelines"]
+    assert "unknown key 'colums'" in shops["fault"]
+    page = client.get("/").text
+    assert "its nights fail until that is mended: pipeline.yaml:6: unknown key" in page
+    assert "overnight check shops" in page
+    note_faults(owner, {"shops": None})
+    assert ask("/")["pipelines"][0]["fault"] == ""
 
 
 def test_the_night_that_promoted_says_so(ledger: Ledger, ask: Callable, clock: Callable) -> None:

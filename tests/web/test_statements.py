@@ -17,7 +17,7 @@ from store.listing import list_pipelines
 from store.pipelines import register
 
 MOST = {
-    "/": 12, "/p/shops": 20, "/p/shops/2024-01-04": 23, "/p/shops/2024-01-04/verdict": 11, "/p/shops/rows": 9,
+    "/": 13, "/p/shops": 20, "/p/shops/2024-01-04": 23, "/p/shops/2024-01-04/verdict": 11, "/p/shops/rows": 9,
     "/p/shops/rows?region=north&sort=-price": 9, "/p/shops/key/s000003": 12, "/p/shops/models/1": 12, "/search?q=s000003": 8,
     "/api/v1/p/shops/rows": 8,
 }  # fmt: skip
