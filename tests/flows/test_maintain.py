@@ -1,6 +1,8 @@
 """`maintain` through a real Prefect: what is old goes, and of Prefect's history only what is ours and over."""
 
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +14,12 @@ from store.engine import transaction
 from tasks.maintain import sweep
 
 WHAT = "finished runs in Prefect's history"
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is a hundred days later, what other tests have under way looks old too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
