@@ -12,7 +12,7 @@ from bookkeeping import Ledger
 from fastapi.testclient import TestClient
 
 from infra.settings import Settings
-from store.reads.connection import Reader
+from store.reads.connection import Connection, Reader, Row
 from store.reads.rows import Filter, Question, compose
 from web.app import open_reader
 
@@ -97,9 +97,22 @@ def test_pages_by_key_are_read_through_the_key_s_index_of_two_tables_alone(
     seen = reader.ask(lambda c: c.execute(newest).fetchone())
     assert seen is not None
     statement, parameters = compose(pipeline, question, batch=seen["batch"], input_batch=seen["input"])
-    plan = reader.ask(lambda c: c.execute(b"EXPLAIN " + statement.encode(), parameters).fetchall())
-    text = "\n".join(line["QUERY PLAN"] for line in plan)
+    text = explain(reader, statement, parameters)
     tables = set(re.findall(r" on ((?:landed|predictions)_\d+)", text))
     assert tables == {f"predictions_{seen['batch']}", f"landed_{seen['input']}"}, text
     assert "Seq Scan on predictions" not in text, text
     assert "Seq Scan on landed" not in text, text
+    large = explain(reader, statement, parameters, before=b"SET enable_seqscan = off")  # as of a ledger of many nights
+    assert "Seq Scan" not in large, large
+
+
+def explain(reader: Reader, statement: str, parameters: list[Any], *, before: bytes = b"RESET enable_seqscan") -> str:
+    """The plan, in one session that is left as it was."""
+
+    def ask(connection: Connection) -> list[Row]:
+        connection.execute(before)
+        plan = connection.execute(b"EXPLAIN " + statement.encode(), parameters).fetchall()
+        connection.execute(b"RESET enable_seqscan")
+        return plan
+
+    return "\n".join(line["QUERY PLAN"] for line in reader.ask(ask))
