@@ -13,17 +13,18 @@ from fastapi.testclient import TestClient
 
 from infra.settings import Settings
 from store.runs import claim
-from tests.patience import quickest, wait_for
+from tests.patience import PATIENCE, quickest, wait_for
 from web.app import create_app
 from web.keeping import Kept, Shelf
 
 
 @pytest.fixture
 def live(settings: Settings, clock: Callable, published: Ledger) -> Iterator[TestClient]:
-    """A web that listens and keeps answers."""
+    """A web that listens and keeps answers, and whose sessions are all open: one that opens has asked Postgres something too."""
     app = create_app(settings, now=clock)
     with TestClient(app, follow_redirects=False) as client:
-        wait_for(lambda: app.state.pulse.connected)
+        wait_for(lambda: app.state.pulse.connected and len(app.state.express._living) == 4)
+        app.state.edge.reader._pool.wait(PATIENCE)
         yield client
 
 
