@@ -11,6 +11,7 @@ import pytest
 
 from domain.errors import OvernightError
 from infra.images import build_image
+from tests.docker.names import sweep_killed
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +20,11 @@ def docker_engine() -> Iterator[Any]:
     import docker
 
     try:
-        client = docker.from_env(timeout=120)
+        client = docker.from_env(timeout=600)
         client.ping()
     except Exception as error:
         pytest.skip(f"no Docker engine answers here ({str(error)[:120]})")
+    sweep_killed(client)
     yield client
     client.close()
 

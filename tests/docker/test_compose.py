@@ -7,15 +7,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.docker.names import fresh_name
 from tests.patience import wait_for
 from tests.ports import free_port
 
@@ -27,6 +27,7 @@ RUNNING = "SELECT count(*) FROM overnight.run WHERE state = 'running'"
 
 @dataclass(frozen=True)
 class Stack:
+    engine: Any
     command: list[str]
     environment: dict[str, str]
 
@@ -45,8 +46,20 @@ class Stack:
         )
         assert done.returncode == 0, f"{(done.stdout + done.stderr)[-3000:]} {self.command}"
 
+    def part(self, service: str) -> Any:
+        """The container of a service. Compose takes a second of a core for each word to it, the engine none."""
+        labels = {"project": self.environment["COMPOSE_PROJECT_NAME"], "service": service, "oneoff": "False"}
+        filters = {"label": [f"com.docker.compose.{name}={value}" for name, value in labels.items()]}
+        (found,) = self.engine.containers.list(all=True, filters=filters)
+        return found
+
+    def inside(self, service: str, *words: str) -> str:
+        status, (said, complaints) = self.part(service).exec_run(list(words), demux=True)
+        assert status == 0, f"{words}: {(said or b'')[-1000:]!r} {(complaints or b'')[-3000:]!r}"
+        return (said or b"").decode()
+
     def take(self, night: str) -> str:
-        return self.compose("exec", "-T", "worker", "overnight", "trigger", "flights", "--interval", night)
+        return self.inside("worker", "overnight", "trigger", "flights", "--interval", night)
 
     def status(self, port: str, path: str) -> int:
         """The status with which a published address answers; 0 when nobody does."""
@@ -65,14 +78,13 @@ class Stack:
     def ask(self, query: str) -> list[str]:
         """The lines of a query's answer, as the database's administrator sees it."""
         psql = ("psql", "-U", "overnight_admin", "-d", "overnight", "-At", "-c", query)
-        return self.compose("exec", "-T", "postgres", *psql).split()
+        return self.inside("postgres", *psql).split()
 
     def backfill(self, first: str, last: str) -> subprocess.Popen[bytes]:
         """Begins one in the worker's container, and returns when a night of it runs."""
-        words = ["exec", "-T", "worker", "overnight", "backfill", "flights", "--from", first, "--to", last, "--direct"]
-        begun = subprocess.Popen(
-            [*self.command, *words], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        words = ["overnight", "backfill", "flights", "--from", first, "--to", last, "--direct"]
+        inside = ["docker", "exec", self.part("worker").id, *words]
+        begun = subprocess.Popen(inside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: self.ask(RUNNING) != ["0"] or begun.poll() is not None)
         return begun
 
@@ -83,25 +95,27 @@ def stack(docker_engine: Any, image: str, tmp_path_factory: pytest.TempPathFacto
     if command is None:
         pytest.skip("neither `docker compose` nor docker-compose is here")
     local = "postgres-from-debian" if docker_engine.images.list("postgres-from-debian") else "postgres:18"
-    home = tmp_path_factory.mktemp("compose")
+    home, name = tmp_path_factory.mktemp("compose"), fresh_name()
     environment = {
         **os.environ,
         "COMPOSE_HTTP_TIMEOUT": "600",  # the first docker-compose gives a busy engine one minute
-        "COMPOSE_PROJECT_NAME": f"overnight-test-{uuid.uuid4().hex[:6]}",
+        "COMPOSE_PROJECT_NAME": name,
         "OVERNIGHT_SECRETS": str(home / "secrets"),
         "OVERNIGHT_DATA": str(home / "data"),
-        "OVERNIGHT_IMAGE": "overnight:test",
+        "OVERNIGHT_IMAGE": f"overnight:{name}",  # its own, because `up` builds what it names
         "POSTGRES_IMAGE": os.environ.get("OVERNIGHT_TEST_POSTGRES", local),
         "WEB_PORT": str(free_port()),
         "PREFECT_PORT": str(free_port()),
     }
     base = os.environ.get("OVERNIGHT_TEST_BASE") or ("python-base" if docker_engine.images.list("python-base") else "")
-    stack = Stack(command, {**environment, **({"OVERNIGHT_BASE": base} if base else {})})
+    stack = Stack(docker_engine, command, {**environment, **({"OVERNIGHT_BASE": base} if base else {})})
     try:
         stack.up()
         yield stack
     finally:
         stack.compose("down", "-v", "-t", "5")
+        for tag in (f"overnight:{name}", f"overnight:{name}-next"):
+            subprocess.run(["docker", "rmi", tag], capture_output=True, check=False)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -130,30 +144,34 @@ def test_the_stack_takes_a_night_and_survives_restarts_an_absent_prefect_and_a_p
     assert stack.status("WEB_PORT", "/p/flights") == 200, "readers are served while nothing is orchestrated"
 
     stack.compose("start", "prefect", "worker")
-    for victims in (["worker"], []):  # then all of them, as a power cut does
-        backfill = stack.backfill("2013-01-02", "2013-01-05")
-        stack.compose("kill", "-s", "SIGKILL", *victims)
-        backfill.wait()
-        stack.up()
-        assert stack.published()[:1] == first
+    backfill = stack.backfill("2013-01-02", "2013-01-05")
+    stack.part("worker").kill()
+    backfill.wait()
+    stack.compose("start", "worker")
+    backfill = stack.backfill("2013-01-02", "2013-01-05")
+    for service in SERVICES:  # as a power cut does
+        stack.part(service).kill()
+    backfill.wait()
+    stack.up()
+    assert stack.published()[:1] == first
     assert stack.backfill("2013-01-02", "2013-01-05").wait() == 0
     assert len(stack.published()) == 5
     assert stack.ask(RUNNING) == ["0"]
 
 
 def test_each_part_holds_its_own_secrets_and_can_write_nowhere_else(stack: Stack) -> None:
-    assert stack.compose("exec", "-T", "web", "ls", "/run/secrets").split() == ["overnight_reader_url", "overnight_web_key"]
+    assert stack.inside("web", "ls", "/run/secrets").split() == ["overnight_reader_url", "overnight_web_key"]
     tried = "import socket\ntry:\n    socket.create_connection(('1.1.1.1', 53), timeout=3)\nexcept OSError:\n    print('denied')"
-    assert stack.compose("exec", "-T", "worker", "python3", "-c", tried).strip() == "denied"
+    assert stack.inside("worker", "python3", "-c", tried).strip() == "denied"
     for service in ("web", "worker", "prefect"):
-        status = stack.compose("exec", "-T", service, "sh", "-c", "touch /x 2>&1; id -u; grep -c . /proc/1/status")
+        status = stack.inside(service, "sh", "-c", "touch /x 2>&1; id -u; grep -c . /proc/1/status")
         assert "Read-only file system" in status
         assert "10001" in status
 
 
 def test_a_token_made_in_the_stack_opens_a_web_that_asks_for_one(stack: Stack) -> None:
-    made = json.loads(stack.compose("exec", "-T", "worker", "overnight", "token", "new", "the first", "--json"))
-    asking = Stack(stack.command, {**stack.environment, "OVERNIGHT_WEB_TOKENS": "true", "OVERNIGHT_WEB_LOG": "json"})
+    made = json.loads(stack.inside("worker", "overnight", "token", "new", "the first", "--json"))
+    asking = replace(stack, environment={**stack.environment, "OVERNIGHT_WEB_TOKENS": "true", "OVERNIGHT_WEB_LOG": "json"})
     try:
         asking.compose("up", "-d", "web")
         wait_until_answers(asking, "WEB_PORT", "/healthz")
@@ -175,7 +193,7 @@ def test_a_whole_night_runs_in_a_docker_work_pool(stack: Stack, tmp_path: Path) 
     template = json.loads((ROOT / "infra/docker/work-pool.json").read_text())
     secrets = stack.environment["OVERNIGHT_SECRETS"]
     values = {
-        "image": "overnight:test", "networks": [f"{stack.environment['COMPOSE_PROJECT_NAME']}_inside"],
+        "image": stack.environment["OVERNIGHT_IMAGE"], "networks": [f"{stack.environment['COMPOSE_PROJECT_NAME']}_inside"],
         "volumes": [
             f"{secrets}/owner_url:/run/secrets/overnight_database_url:ro",
             f"{secrets}/writer_url:/run/secrets/overnight_writer_url:ro",
@@ -217,18 +235,20 @@ def test_a_whole_night_runs_in_a_docker_work_pool(stack: Stack, tmp_path: Path) 
             worker.kill()
             worker.wait()
     assert len(stack.published()) == nights + 1, (tmp_path / "worker.log").read_text()[-3000:]
+    made_by = stack.ask("SELECT DISTINCT image FROM reading.batch WHERE interval_start >= '2013-01-08'")
+    assert made_by == [stack.environment["OVERNIGHT_IMAGE"]], "as the pool names the image"
 
 
 def test_an_upgrade_goes_on_and_the_way_back_leads_to_the_dump(stack: Stack, docker_engine: Any, tmp_path: Path) -> None:
-    before, dump = stack.published(), tmp_path / "before.dump"
-    (tmp_path / "Dockerfile").write_text("FROM overnight:test\nLABEL next=1\n")
-    docker_engine.images.build(path=str(tmp_path), tag="overnight:test-next")
+    before, dump, image = stack.published(), tmp_path / "before.dump", stack.environment["OVERNIGHT_IMAGE"]
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\nLABEL next=1\n")
+    docker_engine.images.build(path=str(tmp_path), tag=f"{image}-next")
     admin = ("exec", "-T", "postgres")
     with dump.open("wb") as file:
         words = [*stack.command, *admin, "pg_dump", "-U", "overnight_admin", "-Fc", "overnight"]
         subprocess.run(words, cwd=ROOT, env=stack.environment, stdout=file, check=True)
 
-    newer = Stack(stack.command, {**stack.environment, "OVERNIGHT_IMAGE": "overnight:test-next"})
+    newer = replace(stack, environment={**stack.environment, "OVERNIGHT_IMAGE": f"{image}-next"})
     newer.compose("up", "-d")
     wait_until_answers(stack, "PREFECT_PORT", "/api/health")
     wait_until_answers(stack, "WEB_PORT", "/readyz")
@@ -252,7 +272,7 @@ def test_a_backfill_is_spread_over_workers_of_the_profile_scale(stack: Stack, tm
     for one in (tmp_path, *tmp_path.rglob("*")):
         one.chmod(0o755 if one.is_dir() else 0o644)
     environment = {**stack.environment, "OVERNIGHT_DEPLOYMENTS": str(tmp_path / "deployments")}
-    spread = Stack([*stack.command, "--profile", "scale"], environment)
+    spread = replace(stack, command=[*stack.command, "--profile", "scale"], environment=environment)
     spread.compose("up", "-d", "--scale", "dask-worker=2", "dask", "dask-worker")
     nights = len(stack.published())
     spread.compose(

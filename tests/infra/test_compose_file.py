@@ -1,11 +1,15 @@
 """What docker-compose.yml hands to its parts, read from the file; `tests/docker/test_compose.py` starts them."""
 
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from infra.docker.healthy import main as ask_health
 from infra.docker.make_secrets import main as make_secrets
 from infra.settings import Settings
 from web.sessions import SHORTEST
@@ -52,3 +56,32 @@ def test_every_part_of_the_stack_is_bounded_and_confined(name: str) -> None:
 
 def test_only_the_web_and_prefects_pages_are_published() -> None:
     assert [name for name, part in STACK["services"].items() if "ports" in part] == ["prefect", "web"]
+
+
+class Prefect(BaseHTTPRequestHandler):
+    """What a worker's health is asked of: a search that is POSTed, and an address that is there or not."""
+
+    def do_POST(self) -> None:
+        self.answer(200, b'[{"name": "one", "status": "ONLINE"}]')
+
+    def do_GET(self) -> None:
+        self.answer(200 if self.path == "/deployed" else 404, b"{}")
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_a_part_is_well_when_every_address_answers_and_holds_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), Prefect) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        asked = {"": 0, "/workers#ONLINE /deployed": 0, "/workers#OFFLINE": 1, "/workers#ONLINE /gone": 1, "/deployed": 0}
+        for addresses, code in asked.items():
+            monkeypatch.setenv("OVERNIGHT_HEALTH_URL", " ".join(here + one for one in addresses.split()))
+            assert ask_health() == code, addresses
+        server.shutdown()
+    assert ask_health() == 1, "nobody answers any more"
