@@ -114,7 +114,7 @@ def stack(docker_engine: Any, image: str, tmp_path_factory: pytest.TempPathFacto
         yield stack
     finally:
         stack.compose("down", "-v", "-t", "5")
-        for tag in (f"overnight:{name}", f"overnight:{name}-next"):
+        for tag in (f"overnight:{name}-next", f"overnight:{name}"):  # the second is what the first is made from
             subprocess.run(["docker", "rmi", tag], capture_output=True, check=False)
         shutil.rmtree(home, ignore_errors=True)
 
