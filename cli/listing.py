@@ -1,6 +1,6 @@
 """Commands that read the ledger: `status`, `runs`, `batches`, `models`. All take --json."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -61,13 +61,14 @@ def _start(calendar: Calendar, interval: str | None) -> datetime | None:
     return calendar.named(interval).start if interval else None
 
 
-def _freshness(pipeline: Pipeline, newest: datetime | None) -> Freshness:
+def _freshness(pipeline: Pipeline, newest: datetime | None, *, waived: Collection[datetime]) -> Freshness:
     calendar = pipeline.calendar
     return judge_freshness(
         calendar=calendar,
         deadline=pipeline.publish.deadline,
         newest_published=calendar.containing(newest) if newest else None,
         now=datetime.now(UTC),
+        waived=waived,
     )
 
 
@@ -134,7 +135,7 @@ def _standing(
     line: dict[str, Any], pipeline: Pipeline, *, quality: dict[str, Any] | None, retaken: listing.Rows
 ) -> dict[str, Any]:  # fmt: skip
     label = pipeline.calendar.label
-    fresh = _freshness(pipeline, line["newest_start"])
+    fresh = _freshness(pipeline, line["newest_start"], waived=line["waived"])
 
     def named(start: datetime | None) -> str | None:
         return label(pipeline.calendar.containing(start)) if start else None
@@ -151,6 +152,7 @@ def _standing(
         "fresh": fresh.fresh,
         "late_since": fresh.late_since.isoformat() if fresh.late_since else None,
         "due": label(fresh.due) if fresh.due else None,
+        "waived_since": fresh.left_out,
         "newest_night": named(line["night_start"]),
         "state": line["state"] or "never",
         "reason": line["reason"] or "",
@@ -197,6 +199,8 @@ def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if standing["late_since"]:
         since = datetime.fromisoformat(standing["late_since"]).astimezone(ZoneInfo(standing["timezone"]))
         yield "late since", f"{since:%Y-%m-%d %H:%M %Z}; {standing['due']} is the newest that is due"
+    if standing["waived_since"]:
+        yield "waived since", counted(standing["waived_since"], "night")
     night, said = standing["newest_night"] or "-", escape(standing["reason"] or "-")
     yield "newest night", f"{night}: {styled(standing['state'])}, {said}"
     if standing["gaps"]:

@@ -121,7 +121,7 @@ def explain_trust(
         return f"Learning: rows are published up to the night of {calendar.label(learned)}, and no model may score yet."
     if published is None:
         return "Nothing was ever published, and nothing is due yet."
-    return _tell_gaps(gaps, calendar) or "Every night that was due is published."
+    return (_tell_gaps(gaps, calendar) or "Every night that was due is published.") + _tell_left_out(freshness.left_out)
 
 
 def _tell_gaps(gaps: Sequence[Interval], calendar: Calendar) -> str:
@@ -131,6 +131,13 @@ def _tell_gaps(gaps: Sequence[Interval], calendar: Calendar) -> str:
     first = calendar.label(calendar.containing(gaps[0].start))
     nights = f"1 earlier night is missing: {first}" if missing == 1 else f"{missing} earlier nights are missing, first {first}"
     return f"The newest night that was due is published. {nights}."
+
+
+def _tell_left_out(nights: int) -> str:
+    """That what readers see is the newest by somebody's word, not by the calendar."""
+    if nights == 0:
+        return ""
+    return f" {'The night' if nights == 1 else f'{nights} nights'} after it {'is' if nights == 1 else 'are'} waived."
 
 
 def _tell(standing: Standing | None, label: str) -> str:

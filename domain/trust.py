@@ -1,6 +1,7 @@
 """The trust line, and the rule that says when a pipeline is late. Needs no scheduler: a calendar, a ledger, a clock."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, Literal
@@ -12,11 +13,14 @@ Hindsight = Literal["none", "some", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """`late_since` is the deadline that passed without the interval that was due; None while fresh."""
+    """`late_since` is the deadline that passed without the interval that was due, and `missed` is the first such interval; both
+    None while fresh. `left_out` counts the intervals after the newest published one that nobody waits for, as they are waived."""
 
     fresh: bool
     due: Interval | None
     late_since: datetime | None
+    missed: Interval | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +93,22 @@ def deadline_of(interval: Interval, *, calendar: Calendar, at: time) -> datetime
     return moment if moment >= end else datetime.combine(end.date() + timedelta(days=1), at, calendar.timezone)
 
 
-def judge_freshness(*, calendar: Calendar, deadline: time, newest_published: Interval | None, now: datetime) -> Freshness:
+def judge_freshness(
+    *, calendar: Calendar, deadline: time, newest_published: Interval | None, now: datetime, waived: Collection[datetime] = (),
+) -> Freshness:  # fmt: skip
     """The newest interval that is due by `now` decides: fresh when it, or a later one, is published, and late otherwise.
 
     Late since the deadline of the first interval after the newest published one, whether or not anything ran, until the
-    newest due one is there. Older intervals that were left out do not make it late: `explain_trust` names them.
+    newest due one is there. Nobody waits for the intervals that start at one of `waived`. Older intervals that were left out
+    do not make it late: `explain_trust` names them.
     """
+    left_out = {start for start in waived if start <= now and (newest_published is None or start > newest_published.start)}
     due = calendar.before(now)
-    while due is not None and deadline_of(due, calendar=calendar, at=deadline) > now:
+    while due is not None and (due.start in left_out or deadline_of(due, calendar=calendar, at=deadline) > now):
         due = calendar.before(due.start)
     if due is None or (newest_published is not None and newest_published.start >= due.start):
-        return Freshness(True, due, None)
-    first_missed = calendar.after(newest_published) if newest_published else calendar.containing(_origin(calendar))
-    return Freshness(False, due, deadline_of(first_missed, calendar=calendar, at=deadline))
-
-
-def _origin(calendar: Calendar) -> datetime:
-    return datetime.combine(calendar.origin, time(), calendar.timezone)
+        return Freshness(True, due, None, left_out=len(left_out))
+    missed = calendar.after(newest_published) if newest_published else calendar.first
+    while missed.start in left_out:
+        missed = calendar.after(missed)
+    return Freshness(False, due, deadline_of(missed, calendar=calendar, at=deadline), missed, len(left_out))

@@ -14,7 +14,8 @@ SELECT p.name, p.title, p.definition, s.interval_start AS newest_start,
     (SELECT count(*) FROM reading.publication u WHERE u.pipeline = p.name AND u.kind = 'prediction' AND u.previous IS NULL)
         AS nights_published,
     s.rows AS newest_rows, s.hindsight_rows AS newest_hindsight_rows,
-    n.interval_start AS night_start, n.state, n.reason
+    n.interval_start AS night_start, n.state, n.reason,
+    ARRAY(SELECT w.interval_start FROM reading.waived w WHERE w.pipeline = p.name) AS waived
 FROM reading.pipeline p
     LEFT JOIN LATERAL (SELECT * FROM reading.night t WHERE t.pipeline = p.name AND t.interval_start = (
         SELECT interval_start FROM reading.run x WHERE x.pipeline = p.name ORDER BY interval_start DESC LIMIT 1)) n ON true
@@ -106,7 +107,7 @@ def _rows(connection: sa.Connection, query: str, **values: object) -> Rows:
 
 
 def list_pipelines(connection: sa.Connection, *, pipeline: str | None = None) -> Rows:
-    """Each registered pipeline with its definition, its newest published night and how its newest night stands."""
+    """Each registered pipeline with its definition, its newest published night, how its newest night stands, what is waived."""
     return _rows(connection, _PIPELINES, pipeline=pipeline)
 
 

@@ -13,7 +13,7 @@ from domain.errors import Refused, StageFailed, UsageError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import told_trust
-from domain.trust import Freshness, TrustLine, judge_freshness, tell_held
+from domain.trust import Freshness, TrustLine, tell_held
 from domain.words import RunState
 from infra.postgres import database_url
 from infra.settings import Settings
@@ -23,6 +23,7 @@ from store.reads.parquet import parquet_blocks
 from store.reads.pipelines import Published, declared, newest_published, nights_between, published_as_of, published_between
 from store.reads.pruned import require_rows
 from store.reads.rows import Question, column_types, compose
+from store.reads.trust import judge_pipelines
 
 Form = Literal["csv", "ndjson", "parquet"]
 FORMS: tuple[Form, ...] = ("csv", "ndjson", "parquet")
@@ -147,7 +148,10 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
         raise UsageError(f"readers saw no predictions of {what}{when}" if as_of else f"readers see no predictions of {what}",
                          where=name, hint=f"overnight status {name}")  # fmt: skip
     require_rows(connection, pipeline, seen.batch)
-    return _Found(pipeline, seen, seen.input_batch, _trust(pipeline, seen, interval, at=as_of or now))
+    fresh = Freshness(True, None, None)  # a night that was asked for by name is what it is
+    if interval is None:
+        fresh = judge_pipelines(connection, [pipeline], newest={name: seen.interval}, now=as_of or now, by=as_of)[name]
+    return _Found(pipeline, seen, seen.input_batch, _trust(pipeline, seen, fresh))
 
 
 def _why_held(connection: Connection, name: str, night: Interval) -> str:
@@ -157,12 +161,7 @@ def _why_held(connection: Connection, name: str, night: Interval) -> str:
     return f" ({tell_held(line.attempt.reason.removeprefix('held: '))})" if line and held else ""
 
 
-def _trust(pipeline: Pipeline, seen: Published, named: Interval | None, *, at: datetime) -> TrustLine:
-    """The newest night is fresh or late by the clock; one that was asked for by name is what it is."""
-    fresh = Freshness(True, None, None)
-    if named is None:
-        deadline = pipeline.publish.deadline
-        fresh = judge_freshness(calendar=pipeline.calendar, deadline=deadline, newest_published=seen.interval, now=at)
+def _trust(pipeline: Pipeline, seen: Published, fresh: Freshness) -> TrustLine:
     return TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, fresh.fresh, fresh.late_since,
         seen.verdict, seen.verdict_reason or "", rows=seen.rows, hindsight_rows=seen.hindsight_rows,

@@ -21,7 +21,7 @@ from store import schema
 from store.batches import load_batch
 from store.engine import transaction
 from store.models import promoted_for
-from store.nights import history_of, known_nights
+from store.nights import history_of, known_nights, waived_nights
 from store.pipelines import declared_pipeline
 from store.publications import published_batches
 from tasks.context import writer_engine
@@ -88,8 +88,11 @@ def readable_pipeline(settings: Settings, name: str) -> tuple[Pipeline | None, s
 
 
 def _due(connection: sa.Connection, pipeline: Pipeline, *, now: datetime) -> Interval | None:
-    """The interval whose deadline passed lately and that nobody was told of."""
-    due = judge_freshness(calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=None, now=now).due
+    """The interval whose deadline passed lately, that nobody was told of, and that somebody waits for."""
+    waived = waived_nights(connection, pipeline.name, start=pipeline.calendar.first.start, end=now)
+    due = judge_freshness(
+        calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=None, now=now, waived=waived
+    ).due
     if pipeline.schedule is None or due is None:
         return None
     if now - deadline_of(due, calendar=pipeline.calendar, at=pipeline.publish.deadline) > NEWS_FOR:

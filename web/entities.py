@@ -14,7 +14,7 @@ from store.reads.facets import MOST_ROWS, read_facets
 from store.reads.pipelines import Published, published_as_of, published_between
 from store.reads.pruned import require_rows
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
-from store.reads.trust import judge_night, trust_night
+from store.reads.trust import judge_night, judge_pipelines, trust_night
 from web.answers import Facet, FacetValue
 from web.edge import Answered, NotFound, View
 from web.morning import describe_nights, label_of, trust_of
@@ -106,7 +106,7 @@ def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | 
         why = f"Nothing of this was published at {as_of.isoformat(timespec='seconds')}."
         return None, TrustLine(pipeline.name, interval, None, None, None, False, None, None, why)
     require_rows(view.connection, pipeline, seen.batch)
-    freshness = judge_then(pipeline, seen.interval if interval is None else None, as_of=as_of)
+    freshness = judge_then(view, seen.interval if interval is None else None, as_of=as_of)
     why = f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
     line = TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness is None, freshness,
@@ -115,15 +115,12 @@ def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | 
     return seen, line
 
 
-def judge_then(pipeline: Pipeline, newest: Interval | None, *, as_of: datetime) -> datetime | None:
+def judge_then(view: View, newest: Interval | None, *, as_of: datetime) -> datetime | None:
     """Since when the pipeline was late at that moment; None when it was fresh, or when one night alone is asked for."""
-    from domain.trust import judge_freshness
-
+    name = view.pipeline.name
     if newest is None:
         return None
-    return judge_freshness(
-        calendar=pipeline.calendar, deadline=pipeline.publish.deadline, newest_published=newest, now=as_of
-    ).late_since
+    return judge_pipelines(view.connection, [view.pipeline], newest={name: newest}, now=as_of, by=as_of)[name].late_since
 
 
 def key(view: View, text: str) -> Answered:

@@ -116,17 +116,17 @@ def find_gaps(connection: Connection, names: Sequence[str]) -> dict[str, list[In
 _GAPS = sql.SQL("SELECT pipeline, start, until FROM reading.gap WHERE pipeline = ANY (%(names)s) ORDER BY pipeline, start")
 
 
-def waived_between(connection: Connection, spans: Spans) -> dict[str, dict[datetime, str]]:
-    """Who has waived which of the nights of these spans, and why, by pipeline and by their starts."""
+def waived_between(connection: Connection, spans: Spans, *, by: datetime | None = None) -> dict[str, dict[datetime, str]]:
+    """Who has waived which of the nights of these spans, and why, by pipeline and by their starts; no word later than `by`."""
     found: dict[str, dict[datetime, str]] = {name: {} for name in spans}
-    for line in fetch(connection, _WAIVED, parameters(spans)) if spans else ():
+    for line in fetch(connection, _WAIVED, {**parameters(spans), "by": by}) if spans else ():
         found[line["pipeline"]][line["interval_start"]] = f"by {line['who']}: {line['why']}"
     return found
 
 
 _WAIVED = sql.SQL("""
 SELECT w.pipeline, w.interval_start, w.who, w.why FROM reading.waived w JOIN {asked}
-    ON w.pipeline = n.name AND w.interval_start BETWEEN n.first AND n.last
+    ON w.pipeline = n.name AND w.interval_start BETWEEN n.first AND n.last AND (%(by)s::timestamptz IS NULL OR w.at <= %(by)s)
 """).format(asked=ASKED)
 
 

@@ -19,6 +19,7 @@ from store.reads.pipelines import (
     newest_published,
     newest_tried,
     nights_between,
+    waived_between,
 )
 
 
@@ -49,13 +50,12 @@ class PipelineStanding:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What the ledger says of one pipeline: the newest of each kind, and the first night that is `missed` if it is late."""
+    """What the ledger says of one pipeline: the newest of each kind, and what was `asked` of the night that made it late."""
 
     published: Published | None
     learned: Published | None
     by: Interval | None
     freshness: Freshness
-    missed: Interval | None
     tried: NightLine | None
     asked: NightLine | None
     gaps: Sequence[Interval]
@@ -68,26 +68,39 @@ def stand(connection: Connection, pipelines: Sequence[Pipeline], *, now: datetim
     predictions = newest_published(connection, names, kind=BatchKind.PREDICTION)
     rows = newest_published(connection, names, kind=BatchKind.INPUT)
     newest = {name: _seen(predictions.get(name), rows.get(name)) for name in names}
-    fresh = {
-        one.name: judge_freshness(
-            calendar=one.calendar, deadline=one.publish.deadline, newest_published=newest[one.name], now=now
-        ) for one in pipelines
-    }  # fmt: skip
-    missed = {
-        one.name: one.calendar.after(by) if (by := newest[one.name]) else one.calendar.first
-        for one in pipelines if fresh[one.name].late_since is not None
-    }  # fmt: skip
+    fresh = judge_pipelines(connection, pipelines, newest=newest, now=now)
+    missed = {name: one.missed for name, one in fresh.items() if one.missed is not None}
     tried = check_life(connection, {name: [line] for name, line in newest_tried(connection, names).items()}, alive=alive)
     asked = nights_between(connection, {name: (night.start, night.start) for name, night in missed.items()})
     asked = check_life(connection, asked, alive=alive)
     gaps = find_gaps(connection, names)
     return [
         _stand(one, now=now, read=_Read(
-            predictions.get(name), rows.get(name), newest[name], fresh[name], missed.get(name),
+            predictions.get(name), rows.get(name), newest[name], fresh[name],
             next(iter(tried.get(name, ())), None), next(iter(asked.get(name, ())), None), gaps.get(name, []),
         ))
         for one, name in zip(pipelines, names, strict=True)
     ]  # fmt: skip
+
+
+def judge_pipelines(
+    connection: Connection, pipelines: Sequence[Pipeline], *, newest: Mapping[str, Interval | None], now: datetime,
+    by: datetime | None = None,
+) -> dict[str, Freshness]:  # fmt: skip
+    """Whether readers wait, by pipeline, given the newest night that they see of each; not for a night that is waived, or was
+    by the moment `by`."""
+    waived: dict[str, dict[datetime, str]] = {}
+
+    def judge(one: Pipeline) -> Freshness:
+        return judge_freshness(
+            calendar=one.calendar, deadline=one.publish.deadline, newest_published=newest[one.name], now=now,
+            waived=waived.get(one.name, ()),
+        )  # fmt: skip
+
+    fresh = {one.name: judge(one) for one in pipelines}
+    late = {name: (one.missed.start, now) for name, one in fresh.items() if one.missed is not None}
+    waived = waived_between(connection, late, by=by)
+    return fresh | {one.name: judge(one) for one in pipelines if waived.get(one.name)}
 
 
 def _seen(published: Published | None, learned: Published | None) -> Interval | None:
@@ -145,8 +158,8 @@ def _stand(pipeline: Pipeline, *, now: datetime, read: _Read) -> PipelineStandin
 
     night = question = tried.interval if tried and (by is None or tried.interval.start >= by.start) else None
     asked = tried if night else None
-    if read.missed is not None:
-        question, asked = read.missed, read.asked
+    if freshness.missed is not None:
+        question, asked = freshness.missed, read.asked
     reason = explain_trust(
         freshness=freshness, calendar=calendar, published=seen,
         learned=rows, question=judged(question, asked) if question else None,

@@ -36,6 +36,26 @@ def test_late_from_the_first_deadline_that_passed_unmet(
     assert (found.fresh, found.late_since) == (fresh, late_since)
 
 
+@pytest.mark.parametrize(
+    ("waived", "due", "late_since", "left_out"),
+    [
+        ([], "2024-01-05", datetime(2024, 1, 4, 7, tzinfo=UTC), 0),
+        (["2024-01-03"], "2024-01-05", datetime(2024, 1, 5, 7, tzinfo=UTC), 1),
+        (["2024-01-03", "2024-01-04"], "2024-01-05", datetime(2024, 1, 6, 7, tzinfo=UTC), 2),
+        (["2024-01-05"], "2024-01-04", datetime(2024, 1, 4, 7, tzinfo=UTC), 1),
+        (["2024-01-03", "2024-01-04", "2024-01-05"], "2024-01-02", None, 3),
+        (["2024-01-01"], "2024-01-05", datetime(2024, 1, 4, 7, tzinfo=UTC), 0),
+    ],
+)
+def test_nobody_waits_for_a_waived_night(waived: list[str], due: str, late_since: datetime | None, left_out: int) -> None:
+    found = judge_freshness(
+        calendar=DAYS, deadline=time(7), newest_published=DAYS.named("2024-01-02"), now=datetime(2024, 1, 6, 8, tzinfo=UTC),
+        waived=[DAYS.named(night).start for night in waived],
+    )  # fmt: skip
+    assert (found.due, found.late_since, found.left_out) == (DAYS.named(due), late_since, left_out)
+    assert (found.missed is None) == found.fresh == (late_since is None)
+
+
 def test_a_pipeline_that_has_ended_and_is_complete_is_never_late() -> None:
     ended = Calendar("day", ZoneInfo("UTC"), date(2024, 1, 1), date(2024, 2, 1))
     assert _judge("2024-01-31", datetime(2030, 1, 1, tzinfo=UTC), ended).fresh

@@ -26,6 +26,7 @@ from tasks.night import take_night, whoami
 from tasks.prepare import prepare
 from tasks.telling import tell_at_once, tell_due
 from tasks.unbegun import tell_unbegun
+from tasks.waiving import waive
 from tasks.watch import watch
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -90,6 +91,13 @@ def test_a_night_that_never_started_is_told_as_late_with_no_scheduler_alive(
     lines = tell_due(here, now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN))
     assert lines == ["shops 2024-01-05: late, no run has started"]
     assert inbox[0]["title"] == "Overnight: 1 of 1 late"
+
+
+def test_a_waived_night_is_told_to_nobody(settings: Settings, owner: sa.Engine, scheduled: Definition, inbox: Inbox) -> None:
+    register(owner, scheduled.pipeline, expectations=list(scheduled.expectations))
+    waive(scheduled, [scheduled.pipeline.calendar.named("2024-01-05")], settings, who="ada", why="stocktaking")
+    assert tell_due(told(settings, inbox), now=datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN)) == []
+    assert inbox == []
 
 
 def test_a_definition_that_broke_is_told_and_silences_nobody(

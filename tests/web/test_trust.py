@@ -221,3 +221,19 @@ def test_a_night_that_was_waived_is_not_late(published: Ledger, settings: Settin
     page = client.get("/p/shops/2024-01-05").text
     assert "late since" not in page
     assert "Left out on purpose, by ada: stocktaking." in page
+
+
+def test_nobody_waits_for_waived_nights_wherever_it_is_asked(
+    published: Ledger, settings: Settings, ask: Callable, clock: Callable, tmp_path: Path
+) -> None:
+    clock.now = datetime(2024, 1, 8, tzinfo=UTC)
+    assert ask("/p/shops")["trust"]["late_since"] == "2024-01-06T07:00:00+01:00"
+    waive(published.definition, [published.night("2024-01-05")], settings, who="ada", why="stocktaking")
+    assert ask("/p/shops")["trust"]["late_since"] == "2024-01-07T07:00:00+01:00", "it is the 6th that is missed"
+    assert ask("/p/shops")["trust"]["reason"].startswith("The night of 2024-01-06 is missing")
+    waive(published.definition, [published.night("2024-01-06")], settings, who="ada", why="stocktaking")
+    trust = ask("/p/shops")["trust"]
+    assert (trust["fresh"], trust["reason"]) == (True, "Every night that was due is published. 2 nights after it are waived.")
+    file = tmp_path / "newest.csv"
+    export(settings, "shops", file, night=None, as_of=None, now=clock.now, comment=True)
+    assert "; fresh; " in file.read_text().splitlines()[0]
