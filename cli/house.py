@@ -10,7 +10,7 @@ import typer
 
 from cli import backup
 from cli.nights import Json
-from cli.show import out, print_json, print_table, say
+from cli.show import out, print_json, print_table, say, saying_news
 from domain.errors import EXIT_DONE, EXIT_FAILED
 from infra.settings import Settings, load_settings
 
@@ -46,11 +46,10 @@ def up() -> None:
     from tasks.prepare import prepare_house
     from tasks.watch import watch
 
-    settings = load_settings()
+    settings, say_news = load_settings(), saying_news()
 
     def tidy() -> None:
-        for sentence in watch(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)):
-            say(sentence)
+        say_news(watch(settings, f"http://127.0.0.1:{settings.prefect_port}/api", now=datetime.now(UTC)))
 
     house = prepare_house(settings)
     for sentence in house.describe(*house.faults):

@@ -1,7 +1,7 @@
 """How the command line prints: tables that fit 80 columns, JSON on request, sentences on stderr."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,20 @@ STATE_STYLE = {
 def say(sentence: str) -> None:
     """One sentence for a person; goes to stderr, so that stdout stays data. A terminal breaks it between words, a pipe never."""
     err.print(escape(sentence), soft_wrap=not err.is_terminal)
+
+
+def saying_news() -> Callable[[Sequence[str]], None]:
+    """Says of each round of sentences those that were not in the round before: what lasts is said once."""
+    before: Sequence[str] = ()
+
+    def say_news(sentences: Sequence[str]) -> None:
+        nonlocal before
+        for sentence in sentences:
+            if sentence not in before:
+                say(sentence)
+        before = sentences
+
+    return say_news
 
 
 def say_next(*commands: str) -> None:

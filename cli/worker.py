@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from cli.show import say
+from cli.show import say, saying_news
 from domain.errors import UsageError
 from infra.settings import load_settings
 
@@ -32,9 +32,10 @@ def worker() -> None:
         say(sentence)
     yaml = render_prefect_yaml(house.pipelines)
 
+    say_news = saying_news()
+
     def tidy() -> None:
-        for sentence in watch(settings, url, now=datetime.now(UTC)):
-            say(sentence)
+        say_news(watch(settings, url, now=datetime.now(UTC)))
 
     with run_services(settings, say=say, parts=(WORKER,), prefect_yaml=yaml, before_worker=tidy) as services:
         say(f"taking the nights of {house.names}; Ctrl-C stops")

@@ -19,7 +19,7 @@ from store.reads.nights import (
 )
 from store.reads.pipelines import Published, published_between, waived_between
 from store.reads.pruned import pruned, tell_pruned
-from store.reads.rows import OWN, Question, column_types, read_page, remembered
+from store.reads.rows import Question, column_types, read_page, remembered
 from store.reads.trust import judge_night, night_line, trust_night
 from store.reads.verdicts import drift_of
 from web.answers import DriftFigure, NightDiff
@@ -120,8 +120,9 @@ def shown_columns(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a page shows unless others are asked for: the key, what was said, and the first features."""
     features = [name for name in pipeline.features.columns if name not in pipeline.key]
     when = [pipeline.time_column] if pipeline.time_column else []
-    said: tuple[str, ...] = ("prediction", "lower", "upper", "model_version", "hindsight") if pipeline.model.coverage else OWN
-    said = tuple("probabilities" if name == "probability" and pipeline.keeps_probabilities else name for name in said)
+    likely = "probabilities" if pipeline.keeps_probabilities else "probability"
+    types = column_types(pipeline)
+    said = [name for name in ("prediction", "lower", "upper", likely, "model_version", "hindsight") if name in types]
     return tuple(dict.fromkeys([*pipeline.key, *said, *when, *features[:FEATURES_SHOWN], pipeline.target.column]))
 
 

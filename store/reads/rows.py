@@ -27,7 +27,6 @@ CASTS = {
     "bool": "boolean", "int": "bigint", "float": "double precision", "decimal": "numeric", "text": "text", "date": "date",
     "timestamp": "timestamptz", "json": "jsonb",
 }  # fmt: skip
-OWN = ("prediction", "probability", "model_version", "hindsight")
 MOST_FILTERS = 12
 REMEMBERED = 256  # pipelines
 Answer = TypeVar("Answer")
@@ -86,8 +85,11 @@ def remembered(of: Callable[[Pipeline], Answer]) -> Callable[[Pipeline], Answer]
 @remembered
 def column_types(pipeline: Pipeline) -> Mapping[str, str]:
     """Every column that may be read, filtered and sorted, the key first, with its type in the contract's words."""
-    kind = "float" if pipeline.target.task is Task.REGRESSION else ("bool" if pipeline.target.rule else "text")
-    own = {"prediction": kind, "probability": "float", "model_version": "int", "hindsight": "bool"}
+    if pipeline.target.task is Task.REGRESSION:
+        own = {"prediction": "float"}
+    else:
+        own = {"prediction": "bool" if pipeline.target.rule else "text", "probability": "float"}
+    own |= {"model_version": "int", "hindsight": "bool"}
     if pipeline.model.coverage is not None:
         own |= {"lower": "float", "upper": "float"}
     if pipeline.keeps_probabilities:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from cli.main import PANELS, app
 from cli.nights import progress
+from cli.show import saying_news
 from infra.postgres import stop_server
 from tests.cli.conftest import DAYS, Home
 
@@ -129,3 +130,10 @@ def test_the_bar_of_a_backfill_tells_the_time_left_however_slow_its_nights_are(m
             advance(night)
     assert "3/10" in screen.getvalue()
     assert "0:10:30" in screen.getvalue(), "seven nights of a minute and a half"
+
+
+def test_what_lasts_is_said_once_and_again_when_it_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    say_news, away = saying_news(), "Prefect does not answer"
+    for sentences in ([away], [away, "run 5 is closed"], [], [away]):
+        say_news(sentences)
+    assert capsys.readouterr().err.splitlines() == [away, "run 5 is closed", away]
