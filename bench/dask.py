@@ -1,7 +1,8 @@
 """A backfill of real flights on two Dask workers against one: the same nights, the same result, in turn where it matters.
 
 `ratio` is nights per second of two workers / of one: higher is better, 2 would be all that two can give. Each side has a
-home, a Postgres, a scheduler and workers of its own; workers have one thread each, so that a worker means a core.
+home, a Postgres, a scheduler and workers of its own, which rest while the other's work; workers have one thread each, so that a
+worker means a core.
 """
 
 import json
@@ -9,13 +10,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
 import psutil
 
+from bench.clock import beside, median_of
 from deployments.catalogue import Definition
 from domain.report import NightReport
 from domain.words import RunState
@@ -28,34 +31,52 @@ from tasks.spread import take_nights_there
 
 PIPELINE = "flights"
 WARM_UP = 8  # nights, on the same workers: imports, the first model
-COUNTED = {"small": 10, "full": 20}
+COUNTED = {"small": 10, "full": 20}  # nights in a row, one backfill
+ROUNDS = {"small": 3, "full": 5}
 
 
 def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
-    one, two = _measure(1, COUNTED[size]), _measure(2, COUNTED[size])
+    count = COUNTED[size]
+    with _side(1) as one, _side(2) as two:
+        for side in (one, two):
+            side.take(WARM_UP)
+        taken = [(one.take(count), two.take(count)) for _ in range(ROUNDS[size])]
+    other, ours = (median_of(side) for side in zip(*taken, strict=True))
     return {
         "dask_2_workers": {
-            "ratio": round(one["seconds"] / two["seconds"], 3), "ours": round(two["seconds"], 2),
-            "other": round(one["seconds"], 2), "nights": COUNTED[size], "rows": two["rows"],
-            "seconds": round(two["seconds"], 2), "peak_mb": two["peak_mb"],
-            "cpu_seconds": two["cpu"], "other_seconds": round(one["seconds"], 2), "other_cpu_seconds": one["cpu"], "rounds": 1,
+            "ratio": round(other["seconds"] / ours["seconds"], 3), "ours": round(ours["seconds"], 2),
+            "other": round(other["seconds"], 2), "nights": count, "rows": round(ours["rows"]),
+            **beside(ours | {"rounds": ROUNDS[size]}, other),
         }
     }  # fmt: skip
 
 
-def _measure(workers: int, count: int) -> dict[str, float]:
-    """Seconds for `count` nights, and the seconds of processor that the workers spent on them."""
+@dataclass(slots=True)
+class _Side:
+    """A home of its own with its workers, and how many of its nights are taken."""
+
+    definition: Definition
+    address: str
+    workers: Sequence[psutil.Process]
+    done: int = 0
+
+    def take(self, count: int) -> dict[str, float]:
+        """Takes its next nights: seconds, what the workers spent of their cores, and the rows read."""
+        before, began = _cpu(self.workers), perf_counter()
+        reports = _take(self.definition, self.address, skip=self.done, count=count)
+        seconds = perf_counter() - began
+        self.done += count
+        return {
+            "seconds": seconds, "cpu_seconds": _cpu(self.workers) - before, "rows": sum(report.rows_read for report in reports),
+            "peak_mb": sum(worker.memory_info().rss for worker in self.workers) / 2**20,
+        }  # fmt: skip
+
+
+@contextmanager
+def _side(workers: int) -> Iterator[_Side]:
     with _home() as settings, _cluster(settings, workers) as (address, processes):
         (definition,) = prepare(settings, PIPELINE)
-        _take(definition, address, skip=0, count=WARM_UP)
-        before, began = _cpu(processes), perf_counter()
-        reports = _take(definition, address, skip=WARM_UP, count=count)
-        seconds = perf_counter() - began
-        peak = sum(process.memory_info().rss for process in processes) / 2**20
-        return {
-            "seconds": seconds, "cpu": round(_cpu(processes) - before, 1), "peak_mb": round(peak),
-            "rows": sum(report.rows_read for report in reports),
-        }  # fmt: skip
+        yield _Side(definition, address, processes)
 
 
 def _take(definition: Definition, address: str, *, skip: int, count: int) -> list[NightReport]:
@@ -69,7 +90,7 @@ def _take(definition: Definition, address: str, *, skip: int, count: int) -> lis
     return reports
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
+def _cpu(processes: Sequence[psutil.Process]) -> float:
     times = [process.cpu_times() for process in processes]
     return sum(each.user + each.system for each in times)
 
