@@ -34,6 +34,30 @@ def test_the_job_of_a_night_keeps_to_the_schema_and_is_confined() -> None:
     assert job["spec"]["backoffLimit"] == 0, "the ledger and Prefect's policy say what is tried again"
 
 
+def test_prefect_s_server_is_told_the_same_as_in_the_stack_but_where_its_database_and_its_files_lie() -> None:
+    stack = yaml.safe_load((KUBERNETES.parents[1] / "docker-compose.yml").read_text())["services"]["prefect"]["environment"]
+    told = environment("prefect")
+    own = {name: value for name, value in stack.items() if name.startswith("PREFECT_") and "_DATABASE_" not in name}
+    assert told.keys() == own.keys()
+    assert {name for name in own if own[name] != told[name]} == {
+        "PREFECT_HOME", "PREFECT_SERVER_UI_STATIC_DIRECTORY", "PREFECT_SERVER_UI_API_URL"
+    }  # fmt: skip
+
+
+def test_the_worker_wants_nothing_outside_of_the_namespace_to_which_its_role_ends() -> None:
+    (role,) = (one for one in documents() if one["kind"].endswith("Role"))
+    assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "overnight")
+    told = environment("worker")
+    assert told["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "overnight", "by default it watches all there are"
+    assert told["PREFECT_INTEGRATIONS_KUBERNETES_CLUSTER_UID"], "by default it reads the namespace kube-system for one"
+
+
+def environment(part: str) -> dict[str, str]:
+    """The variables of a part's container."""
+    (found,) = (one for one in documents() if (one["kind"], one["metadata"]["name"]) == ("Deployment", part))
+    return {one["name"]: one["value"] for one in found["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
 def test_no_secret_stands_in_a_manifest_or_in_a_job_template() -> None:
     for file in (*KUBERNETES.iterdir(), KUBERNETES.parent / "docker" / "work-pool.json"):
         text = file.read_text()
