@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,18 +82,19 @@ def run_container(work: Work) -> Ending:
 
     It ends with this process too, however that ends: its standard input closes then, and the stage watches that.
     """
-    with engine() as client:
-        container = None
+    with engine() as client, ThreadPoolExecutor(1) as hand:
+        # By another thread: a signal in the middle of it would leave a container of which nobody here knows.
+        making = hand.submit(client.containers.create, work.image, _bounded(work), **_confined(work))
         try:
-            container = client.containers.create(work.image, _bounded(work), **_confined(work))
+            container = making.result()
             with _lifeline(container, work.secret), _deadline(container, work.limits) as overdue:
                 _follow_log(container)
                 status = int(container.wait(timeout=60)["StatusCode"])
             container.reload()
             return Ending(status, bool(container.attrs["State"]["OOMKilled"]), overdue.is_set() or status == _ENDED_BY_TIMEOUT)
         finally:
-            if container is not None:
-                _remove(container)
+            if making.exception() is None:
+                _remove(making.result())
 
 
 def _bounded(work: Work) -> list[str]:

@@ -1,6 +1,8 @@
 """What a stage's container may not do, each tried from inside; and how its end is told, whoever brought it about."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +17,9 @@ import pytest
 from domain.errors import ContainerLost, StageFailed, UsageError
 from domain.spec.running import Limits
 from infra.containers import Ending, Work, identify_image, run_container, sweep_containers
+from infra.images import version
 from tasks.runners import explain
+from tests.docker.names import fresh_name
 from tests.patience import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -24,11 +28,13 @@ LEDGER = f"test-{uuid.uuid4().hex[:8]}"
 SECRET = "a-password-that-nobody-sees"
 
 
-def work(image: str, code: str, *, memory: str = "256m", seconds: int = 900, ledger: str = LEDGER, **more: Any) -> Work:
+def work(
+    image: str, code: str, *, memory: str = "256m", seconds: int = 900, ledger: str = LEDGER, name: str = "", **more: Any
+) -> Work:
     return Work(
         image=image,
         command=["python3", "-c", code],
-        name=f"overnight-test-{uuid.uuid4().hex[:8]}",
+        name=name or fresh_name(),
         labels={"ledger": ledger, "run": "1", "stage": "ingest"},
         environment={},
         secret=json.dumps({"database_url": SECRET}).encode(),
@@ -77,6 +83,17 @@ def test_a_stage_has_no_capability_and_can_gain_none(image: str, caplog: pytest.
     status = dict(line.split(":\t", 1) for line in caplog.messages if ":\t" in line)
     assert (status["CapEff"], status["CapPrm"], status["CapBnd"], status["NoNewPrivs"]) == ("0" * 16, "0" * 16, "0" * 16, "1")
     assert "0" not in status["Uid"].split()
+
+
+def test_the_image_says_what_it_is_belongs_to_nobody_and_holds_nothing_to_build_with(image: str, docker_engine: Any) -> None:
+    told = docker_engine.images.get(image).attrs["Config"]
+    labels = {name.rpartition(".")[2]: value for name, value in told["Labels"].items()}
+    assert labels["version"] == version()
+    assert re.fullmatch(r"([0-9a-f]{40}(-changed)?|unknown)", labels["revision"])
+    assert told["User"].partition(":")[0] not in ("", "0", "root")
+    assert told["Healthcheck"]["Test"][0] == "CMD"
+    tools = "import shutil; raise SystemExit(any(map(shutil.which, ('cc', 'gcc', 'clang', 'ld', 'make', 'pip', 'git'))))"
+    assert run_container(work(image, tools)).exit_code == 0
 
 
 def test_a_shown_folder_can_be_read_and_not_written(image: str, tmp_path: Path) -> None:
@@ -150,8 +167,10 @@ import sys
 sys.path.insert(0, {root!r})
 from tests.docker.test_confinement import work
 from infra.containers import run_container
+from tasks.stopping import stopping_between_imports
 code = "import sys, tasks.__main__ as stage, time; stage.read_settings(); print('watching', file=sys.stderr); time.sleep(900)"
-run_container(work({image!r}, code, ledger={ledger!r}))
+with stopping_between_imports():
+    run_container(work({image!r}, code, ledger={ledger!r}, name={name!r}))
 """
 
 
@@ -184,19 +203,21 @@ def test_a_container_of_a_run_that_is_over_is_swept_though_its_process_lives(ima
     runner.wait(timeout=PATIENCE)
 
 
-def test_ctrl_c_removes_the_container(image: str, docker_engine: Any) -> None:
-    import signal
-
-    ledger = f"{LEDGER}-stopped"
+@pytest.mark.parametrize("found", [left_over, running], ids=["just made", "running"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_removes_the_container(
+    image: str, docker_engine: Any, number: signal.Signals, found: Callable[[Any, str], list[Any]]
+) -> None:
+    ledger = f"{LEDGER}-{number}-{found.__name__}"
     runner = start_runner(image, ledger)
-    wait_for(lambda: running(docker_engine, ledger))
-    runner.send_signal(signal.SIGINT)
+    wait_for(lambda: found(docker_engine, ledger), every=0.002)
+    runner.send_signal(number)
     runner.wait(timeout=PATIENCE)
     assert left_over(docker_engine, ledger) == []
 
 
 def start_runner(image: str, ledger: str) -> subprocess.Popen[bytes]:
-    code = RUN_AND_WAIT.format(root=str(ROOT), image=image, ledger=ledger)
+    code = RUN_AND_WAIT.format(root=str(ROOT), image=image, ledger=ledger, name=fresh_name())
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
 
 
