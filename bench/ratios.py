@@ -221,7 +221,7 @@ RATIOS = (
     ),
     Ratio(
         "export_vs_psql_copy", "web", "rows/s", "higher", "`psql \\copy` of the same query to nothing",
-        "psql writes to /dev/null; ours sends over HTTP with its trust line, and says when it was cut short. The first of three "
+        "psql writes to /dev/null; ours sends over HTTP with its trust line, and says when it was cut short. The first of five "
         "downloads streams from COPY, the others are the file that was kept of it.",
         (Target("at least", 1), Target("at most", 32, "MB above idle", _above_idle)),
         "Sorting and formatting in Postgres is the same for both; ours moves each block through Python and a socket besides.",
