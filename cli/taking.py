@@ -34,22 +34,27 @@ def take_nights(
     parallel: int = 1,
     tell: bool = False,
 ) -> Reports:
-    """Each night's report as it ends, oldest first; the generator returns the exit code of them all.
+    """Each night's report as it ends, oldest first; the generator returns the exit code of them all. SIGTERM acts like Ctrl-C,
+    which a script's background job ignores: whatever takes the night closes its line and removes its container.
 
     `asked` are an operator's exceptions (`retrain`, `from_stage`), with which a night goes directly; `model` says which model
     scores, `parallel` how many nights of a backfill may be under way at once, `tell` whether it wakes who listens for new nights.
     """
     from tasks.lanes import lanes_for
+    from tasks.stopping import stopping_between_imports
 
     url = None if direct or asked else find_server(settings)
-    if url is not None:
-        return (yield from _through_prefect(definition, nights, url, trigger=trigger, model=model, parallel=parallel, tell=tell))
     holder = {**(asked or {}), **({"tell": True} if tell else {})}
-    if lanes_for(definition, parallel) > 1 and len(nights) > 1:
+    if url is not None:
+        taking = _through_prefect(definition, nights, url, trigger=trigger, model=model, parallel=parallel, tell=tell)
+    elif lanes_for(definition, parallel) > 1 and len(nights) > 1:
         taking = _side_by_side(definition, nights, settings, holder=holder, model=model, lanes=parallel)
     else:
         taking = _directly(definition, nights, settings, trigger=trigger, holder=holder, model=model)
-    return (yield from _telling(taking, definition, settings, trigger=trigger, asked=tell))
+    if url is None:  # where a flow takes them, it tells
+        taking = _telling(taking, definition, settings, trigger=trigger, asked=tell)
+    with stopping_between_imports(), closing(taking):
+        return (yield from taking)
 
 
 def _telling(taking: Reports, definition: Definition, settings: Settings, *, trigger: str, asked: bool) -> Reports:
@@ -109,7 +114,6 @@ def _directly(
     from tasks.right_of_way import give_way
     from tasks.runners import runner_for
     from tasks.spread import backfill_address
-    from tasks.stopping import stopping_between_imports
 
     if definition.pipeline.runner.kind == "inline":
         allow_preload()
@@ -119,20 +123,19 @@ def _directly(
     call = runner_for(definition.pipeline, settings)
     codes: list[int] = []
     late: list[NightReport] = []
-    with stopping_between_imports():
-        if trigger == "command" and model == "as-due":
-            for report in take_late_nights(definition, nights[0], settings, call=call):
-                late.append(report)
-                yield report
-        for night in nights:
-            if trigger == BACKFILL:
-                give_way(settings)
-            report = take_night(
-                definition, night, settings, trigger=trigger, call=call, holder=holder, model=model,
-                also=describe_retakes(definition, late),
-            )  # fmt: skip
-            codes.append(report.exit_code)
+    if trigger == "command" and model == "as-due":
+        for report in take_late_nights(definition, nights[0], settings, call=call):
+            late.append(report)
             yield report
+    for night in nights:
+        if trigger == BACKFILL:
+            give_way(settings)
+        report = take_night(
+            definition, night, settings, trigger=trigger, call=call, holder=holder, model=model,
+            also=describe_retakes(definition, late),
+        )  # fmt: skip
+        codes.append(report.exit_code)
+        yield report
     return worst_exit_code(codes)
 
 
@@ -148,14 +151,13 @@ def _side_by_side(
     """As `_directly`, by processes that take a night each."""
     from tasks.lanes import take_side_by_side
     from tasks.right_of_way import is_way_clear
-    from tasks.stopping import stopping_between_imports
 
     codes: list[int] = []
     taking = take_side_by_side(
         definition, nights, settings, lanes=lanes, trigger=BACKFILL, model=model, holder=holder,
         may_begin=lambda: is_way_clear(settings),
     )  # fmt: skip
-    with stopping_between_imports(), closing(taking):
+    with closing(taking):
         for report in taking:
             codes.append(report.exit_code)
             yield report

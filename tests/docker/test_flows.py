@@ -2,9 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +26,9 @@ from tests.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 Write = Callable[..., Path]
+# As a script's background job: the shell has it ignore Ctrl-C, and SIGTERM is what stops it.
+IN_BACKGROUND = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable]
+THROUGH_A_FLOW, BY_THE_COMMAND = ["-m", "flows", "nightly"], ["-c", "from cli.main import main; main()", "run"]
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +67,15 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def start_night(prefect_url: str, shops: Definition, settings: Settings, image: str) -> Callable[[str], Any]:
-    """Starts the flow `nightly` in a process of its own."""
+def start_night(prefect_url: str, shops: Definition, settings: Settings, image: str) -> Callable[..., Any]:
+    """Starts a night in a process of its own."""
     path = shops.folder / "pipeline.yaml"
     path.write_text(path.read_text() + "runner: docker\n")
     own = settings.model_copy(update={"image": image, "prefect_api_url": prefect_url})
     environment = {**os.environ, **settings_environment(own)}
 
-    def start(day: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "flows", "nightly", "shops", "--interval", day, "--json"]
+    def start(day: str, *more: str, way: list[str] = THROUGH_A_FLOW) -> subprocess.Popen[str]:
+        command = [*IN_BACKGROUND, *way, "shops", "--interval", day, "--json", *more]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
@@ -85,34 +88,46 @@ def stages(engine: sa.Engine, stage: str) -> list[str]:
 
 
 def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_published(
-    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any, settings: Settings, writer: sa.Engine
+    start_night: Callable[..., Any], write_day: Write, docker_engine: Any, settings: Settings, owner: sa.Engine, writer: sa.Engine
 ) -> None:
     write_day("2024-01-05")
-
-    def kill() -> None:
-        container = wait_for(lambda: containers(docker_engine, settings, stage="validate"))[0]
+    with owner.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE overnight.verdict IN SHARE MODE"))  # it cannot be done before it is killed
+        night = start_night("2024-01-05")
+        (container,) = wait_for(lambda: containers(docker_engine, settings, stage="validate"))
         wait_for(lambda: stages(writer, "validate"))
         container.kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    night = start_night("2024-01-05")
     said, complaints = night.communicate(timeout=2 * PATIENCE)
-    killer.join()
     assert night.returncode == 0, complaints
     assert json.loads(said.splitlines()[-1])["state"] == "published"
     assert stages(writer, "validate") == ["failed", "done"]
     assert containers(docker_engine, settings) == []
 
 
-def test_a_flow_that_is_killed_leaves_no_container_and_the_next_one_publishes(
-    start_night: Callable[[str], Any], write_day: Write, docker_engine: Any, settings: Settings
-) -> None:
+@pytest.mark.parametrize(
+    ("words", "way", "number"),
+    [
+        ([], THROUGH_A_FLOW, signal.SIGKILL),
+        ([], BY_THE_COMMAND, signal.SIGTERM),
+        (["--direct"], BY_THE_COMMAND, signal.SIGTERM),
+    ],
+    ids=["a killed flow", "a stopped command and its flow", "a stopped command"],
+)
+def test_a_night_that_is_ended_leaves_no_container_and_the_next_one_publishes(
+    words: list[str], way: list[str], number: signal.Signals, start_night: Callable[..., Any], write_day: Write,
+    docker_engine: Any, settings: Settings, writer: sa.Engine,
+) -> None:  # fmt: skip
     write_day("2024-01-05")
-    night = start_night("2024-01-05")
+    night = start_night("2024-01-05", *words, way=way)
     wait_for(lambda: containers(docker_engine, settings, stage="validate"))
-    night.kill()
-    night.communicate()
+    night.send_signal(number)
+    _, complaints = night.communicate(timeout=PATIENCE)
+    if number == signal.SIGTERM:
+        assert containers(docker_engine, settings) == [], "nobody has to sweep up after one that was asked to end"
+        with transaction(writer) as connection:
+            (line,) = connection.execute(sa.text("SELECT state, reason FROM overnight.run"))
+        assert tuple(line) == ("failed", "stopped by hand")
+        assert (night.returncode, "Traceback" in complaints) == (130, False), complaints
     wait_for(lambda: not [one for one in containers(docker_engine, settings) if one.status == "running"])
     again = start_night("2024-01-05")
     said, complaints = again.communicate(timeout=2 * PATIENCE)
