@@ -1,7 +1,7 @@
 """A backfill's nights on the workers of a Dask scheduler: each a Prefect task, as many side by side as may be."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,10 +27,12 @@ from tasks.telling import tell_everybody
 
 
 @task(name="night", task_run_name="{pipeline} {label}", **POLICY)
-def night(pipeline: str, label: str, model: ModelMode, backfill: str, tell: bool, place: int) -> NightReport | State[Any]:
+def night(
+    pipeline: str, label: str, model: ModelMode, backfill: str, holder: Mapping[str, Any], place: int
+) -> NightReport | State[Any]:  # fmt: skip
     """One night, on the worker that Dask gives it to."""
     try:
-        return take_there(pipeline, label, model, backfill, tell, place)
+        return take_there(pipeline, label, model, backfill, holder, place)
     except OvernightError as error:
         return Failed(message=str(error), data=error)
 
@@ -57,7 +59,7 @@ def take_nights_on_dask(
     return reports
 
 
-_NAMES = ("pipeline", "label", "model", "backfill", "tell", "place")
+_NAMES = ("pipeline", "label", "model", "backfill", "holder", "place")
 
 
 def _count_lanes(runner: Any, address: str) -> int:

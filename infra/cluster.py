@@ -8,6 +8,7 @@ from typing import Any
 from domain.errors import OrchestratorUnavailable, StageFailed
 
 ANSWERS_WITHIN = 15  # seconds for a scheduler to be found
+LOOK_EVERY = 2  # seconds between two looks whether work is wanted still
 
 
 def _dask() -> Any:
@@ -58,14 +59,27 @@ def count_workers(client: Any) -> int:
 
 
 def wait_for_flag(name: str) -> None:
-    """On a worker: waits until somebody has raised the flag, and lends its place to other work meanwhile."""
+    """On a worker: waits until somebody has raised the flag, and lends its place to other work meanwhile.
+
+    Raises StageFailed when whoever gave this work out is gone, for then nobody may be left to raise it.
+    """
     distributed = _dask()
 
     flag = distributed.Event(name)
     if not flag.is_set():
         distributed.secede()
-        flag.wait()
+        while not flag.wait(LOOK_EVERY):
+            if not _is_wanted():
+                raise StageFailed("whoever asked for this night is gone")
         distributed.rejoin()
+
+
+def _is_wanted() -> bool:
+    """Whether anybody still waits for what this thread of a worker is at."""
+    distributed = _dask()
+
+    task = distributed.get_worker().state.tasks.get(distributed.worker.thread_state.key)
+    return task is not None and task.state != "cancelled"
 
 
 def raise_flag(name: str, client: Any = None) -> None:

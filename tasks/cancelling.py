@@ -23,8 +23,8 @@ from tasks.recovery import is_holder_alive
 def cancel_nights(definition: Definition, settings: Settings) -> list[str]:
     """Returns a sentence for each open run: how it was asked to end, or why it could not be.
 
-    A run of Prefect's worker is cancelled there. Any other is sent SIGTERM: the process that leads a backfill, or the one that
-    takes the night, closes its run and frees its lock.
+    A run of Prefect's worker is cancelled there. Of any other, the process that leads the backfill, wherever its nights are
+    taken, or else the one that takes the night is sent SIGTERM, upon which the run is closed and its lock freed.
     """
     open_runs = sa.select(schema.run).where(
         schema.run.c.pipeline == definition.pipeline.name, schema.run.c.state == RunState.RUNNING
@@ -42,11 +42,12 @@ def cancel_nights(definition: Definition, settings: Settings) -> list[str]:
 def _ask_to_end(holder: Mapping[str, Any], url: str | None, asked: set[int]) -> str:
     if url is not None and "prefect_flow_run" in holder and _cancel_in_prefect(url, str(holder["prefect_flow_run"])):
         return "is cancelled through Prefect"
-    if holder.get("host") != socket.gethostname():
-        return f"is taken on {holder.get('host')}; cancel it there"
-    if not is_holder_alive(holder):
+    who = holder.get("leader") or holder
+    if who.get("host") != socket.gethostname():
+        return f"is taken on {who.get('host')}; cancel it there"
+    if not is_holder_alive(who):
         return "was left by a process that is gone; the next run closes it"
-    process = int(holder.get("leader") or holder["pid"])
+    process = int(who["pid"])
     try:
         if process not in asked:
             os.kill(process, signal.SIGTERM)
@@ -54,7 +55,7 @@ def _ask_to_end(holder: Mapping[str, Any], url: str | None, asked: set[int]) -> 
     except ProcessLookupError:
         return "has just ended by itself"
     except PermissionError:
-        return f"belongs to {holder.get('user')} (process {process}), who alone may stop it"
+        return f"belongs to {who.get('user')} (process {process}), who alone may stop it"
     return f"is stopped (process {process})"
 
 

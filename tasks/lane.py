@@ -10,17 +10,19 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from time import sleep
 from typing import Any
 
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition, load_definition
-from domain.errors import OvernightError
+from domain.errors import LockHeld, OvernightError
 from domain.interval import Interval
-from domain.planning import RETRY_DELAYS
-from domain.report import StageReport
+from domain.planning import RETRY_DELAYS, ModelMode
+from domain.report import NightReport, StageReport
 from domain.words import Stage
 from infra.settings import Settings, load_settings
 from store.engine import transaction
@@ -33,6 +35,7 @@ from tasks.runners import runner_for
 from tasks.stopping import stopping_between_imports
 
 TRAIN, ALONE, PUBLISH = "train", "alone", "publish"  # the gates: behind earlier nights' training, their publishing, and again
+PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds, as Postgres may need to free the lock of a process that died
 log = logging.getLogger("overnight.night")
 
 
@@ -44,7 +47,8 @@ class Lane:
         self._answers = os.fdopen(descriptor, "w", buffering=1)
 
     def say(self, **what: Any) -> None:
-        print(json.dumps(what, default=str), file=self._answers, flush=True)
+        with suppress(BrokenPipeError):  # nobody listens any more, which the next question finds out
+            print(json.dumps(what, default=str), file=self._answers, flush=True)
 
     def ask(self, gate: str) -> None:
         """Waits for the turn; when the one who gives it is gone, the night is stopped as by a signal."""
@@ -53,23 +57,23 @@ class Lane:
             raise KeyboardInterrupt
 
     def take(self, order: Mapping[str, Any]) -> None:
-        definition = load_definition(self.settings.deployments, order["pipeline"])
-        night = definition.pipeline.calendar.named(order["night"])
-        call = self._in_turn(definition, night, order["model"], call=runner_for(definition.pipeline, self.settings))
+        how = {name: order[name] for name in ("trigger", "holder", "model")}
         try:
-            report = take_night(
-                definition,
-                night,
-                self.settings,
-                trigger=order["trigger"],
-                call=call,
-                holder=order["holder"],
-                model=order["model"],
-            )
+            report = self.take_one(order["pipeline"], order["night"], **how)
         except OvernightError as error:
             self.say(error=str(error), exit_code=error.exit_code)
         else:
             self.say(report=report.to_json(), exit_code=report.exit_code)
+
+    def take_one(
+        self, pipeline: str, label: str, *, trigger: str, holder: Mapping[str, Any], model: ModelMode
+    ) -> NightReport:  # fmt: skip
+        """A night that a dead process still seems to hold, or whose ledger is away, is asked for again."""
+        definition = load_definition(self.settings.deployments, pipeline)
+        night = definition.pipeline.calendar.named(label)
+        call = self._in_turn(definition, night, model, call=runner_for(definition.pipeline, self.settings))
+        take = partial(take_night, definition, night, self.settings, trigger=trigger, call=call, holder=holder, model=model)
+        return _take_over(take)
 
     def _in_turn(self, definition: Definition, night: Interval, model: str, *, call: StageCall) -> StageCall:
         def perform_in_turn(stage: Stage, run_id: int, settings: Settings) -> StageReport:
@@ -87,6 +91,18 @@ class Lane:
             return report
 
         return perform_in_turn
+
+
+def _take_over(take: Callable[[], NightReport]) -> NightReport:
+    for pause in PATIENCE:
+        try:
+            return take()
+        except OvernightError as error:
+            if not (isinstance(error, LockHeld) or error.retryable):
+                raise
+            log.info("%s; tried again in %.0f s", error, pause)
+        sleep(pause)
+    return take()
 
 
 def looks_back(definition: Definition) -> bool:

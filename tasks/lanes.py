@@ -21,6 +21,7 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from deployments.catalogue import Definition
+from domain.errors import OvernightError
 from domain.interval import Interval
 from domain.planning import ModelMode
 from domain.report import NightReport
@@ -30,6 +31,7 @@ from infra.settings import Settings
 from store.recovery import close_dead_runs
 from tasks.context import writer_engine
 from tasks.lane import ALONE, PUBLISH, TRAIN
+from tasks.night import whoami
 from tasks.recovery import is_holder_alive
 
 ATTEMPTS_AT_MOST = 2  # of a night whose process dies
@@ -141,7 +143,8 @@ class Lanes:
         self._open_one()
         if lane.place is None:
             return
-        close_dead_runs(writer_engine(self.settings), is_alive=is_holder_alive)
+        with suppress(OvernightError):  # whoever takes the night over closes it too
+            close_dead_runs(writer_engine(self.settings), is_alive=is_holder_alive)
         if self.attempts[lane.place] < ATTEMPTS_AT_MOST:
             self.waiting.appendleft(lane.place)
             return
@@ -200,7 +203,7 @@ def take_side_by_side(
     `may_begin` is asked before each night, and again later when it says no. Closing the generator, or a signal, stops what is
     under way.
     """
-    who = {key: value for key, value in (holder or {}).items() if key != "born"} | {"leader": os.getpid()}
+    who = {key: value for key, value in (holder or {}).items() if key != "born"} | {"leader": whoami()}
     order = {"pipeline": definition.pipeline.name, "trigger": trigger, "model": model, "holder": who}
     taking = Lanes(definition, nights, settings, order=order, may_begin=may_begin)
     try:

@@ -8,19 +8,17 @@ nothing but the time it had spent: Dask gives its work to another one.
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import sqlalchemy as sa
 from psycopg2 import sql
 
-from deployments.catalogue import Definition, load_definition
-from domain.errors import LockHeld, OvernightError, UsageError
+from deployments.catalogue import Definition
+from domain.errors import UsageError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
@@ -32,9 +30,8 @@ from tasks.context import Night, load_night
 from tasks.frames import copy_out, scoring_query
 from tasks.lane import PUBLISH, TRAIN, Lane
 from tasks.models import Loaded, read_model
-from tasks.night import take_night
+from tasks.night import whoami
 from tasks.profiles import Watch
-from tasks.runners import runner_for
 
 if TYPE_CHECKING:
     from tasks.scoring import Tally
@@ -43,7 +40,6 @@ log = logging.getLogger("overnight.night")
 WORTH_SPREADING = 500_000  # rows; below, a process has scored them before workers have loaded the model
 RANGE = 200_000  # rows, about: a second of prediction
 AHEAD = 2  # nights that each worker has: while one waits for another's training, the next one's rows are taken in and judged
-_PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds; the lock of a worker that died is free when Postgres notices
 
 
 def address_of(definition: Definition, settings: Settings) -> str | None:
@@ -75,8 +71,8 @@ def backfill_address(definition: Definition, nights: Sequence[Interval], setting
 class Turns(Lane):
     """A lane whose turns are flags on Dask's scheduler: each night raises its own and waits for those of the one before."""
 
-    def __init__(self, settings: Settings, backfill: str, place: int, *, tell: bool = False) -> None:
-        self.settings, self.backfill, self.place, self.tell = settings, backfill, place, tell
+    def __init__(self, settings: Settings, backfill: str, place: int) -> None:
+        self.settings, self.backfill, self.place = settings, backfill, place
 
     def ask(self, gate: str) -> None:
         from infra.cluster import wait_for_flag
@@ -89,38 +85,21 @@ class Turns(Lane):
 
         raise_flag(flag(self.backfill, self.place, what["passed"]))
 
-    def take_one(self, pipeline: str, label: str, model: ModelMode) -> NightReport:
-        definition = load_definition(self.settings.deployments, pipeline)
-        night = definition.pipeline.calendar.named(label)
-        asked = {"tell": True} if self.tell else {}
-        holder = {"born": psutil.Process().create_time(), "through": "dask", **asked}
-        call = self._in_turn(definition, night, model, call=runner_for(definition.pipeline, self.settings))
-        return take_night(definition, night, self.settings, trigger=BACKFILL, call=call, holder=holder, model=model)
-
 
 def flag(backfill: str, place: int, gate: str) -> str:
     return f"overnight {backfill} {place} {gate}"
 
 
-def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, tell: bool, place: int) -> NightReport:
+def take_there(
+    pipeline: str, label: str, model: ModelMode, backfill: str, holder: Mapping[str, Any], place: int
+) -> NightReport:  # fmt: skip
     """One night of a backfill, taken whole by the worker that this is called on, with its own settings; `place` counts the
-    backfill's nights from 0, and `tell` says whether it wakes who listens for new nights.
-
-    A night that a dead worker still seems to hold is asked for again, for as long as Postgres may need to free its lock.
-    """
+    backfill's nights from 0, and `holder` is what the ledger is to know of who asks for it."""
     from infra.cluster import raise_flag
 
-    turns = Turns(load_settings(), backfill, place, tell=tell)
+    turns = Turns(load_settings(), backfill, place)
     try:
-        for pause in _PATIENCE:
-            try:
-                return turns.take_one(pipeline, label, model)
-            except OvernightError as error:
-                if not (isinstance(error, LockHeld) or error.retryable):
-                    raise
-                log.info("%s %s: %s; tried again in %.0f s", pipeline, label, error, pause)
-            sleep(pause)
-        return turns.take_one(pipeline, label, model)
+        return turns.take_one(pipeline, label, trigger=BACKFILL, holder={**holder, "through": "dask"}, model=model)
     finally:  # however it ended, it is over, and the nights behind it go on as soon as those before it are over too
         for gate in (TRAIN, PUBLISH):
             turns.ask(gate)
@@ -129,10 +108,11 @@ def take_there(pipeline: str, label: str, model: ModelMode, backfill: str, tell:
 
 def pieces_of(
     definition: Definition, nights: Sequence[Interval], *, model: ModelMode, tell: bool
-) -> list[tuple[str, str, ModelMode, str, bool, int]]:  # fmt: skip
-    """What `take_there` is called with for each night of a backfill."""
+) -> list[tuple[str, str, ModelMode, str, Mapping[str, Any], int]]:
+    """What `take_there` is called with for each night of a backfill that this process leads."""
     backfill, label = uuid.uuid4().hex[:12], definition.pipeline.calendar.label
-    return [(definition.pipeline.name, label(night), model, backfill, tell, place) for place, night in enumerate(nights)]
+    holder = {"leader": whoami(), **({"tell": True} if tell else {})}
+    return [(definition.pipeline.name, label(night), model, backfill, holder, place) for place, night in enumerate(nights)]
 
 
 def take_nights_there(

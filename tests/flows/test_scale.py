@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from distributed import Client
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OrchestratorUnavailable
@@ -131,6 +132,23 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
         assert not connection.scalar(sa.text("SELECT count(*) FROM overnight.run WHERE state = 'running'"))
         silent = "SELECT count(*) FROM overnight.run WHERE pipeline = 'spread' AND NOT coalesce((holder ->> 'tell')::bool, false)"
         assert not connection.scalar(sa.text(silent)), "who listens is woken, as was asked for"
+    assert end_of_a_night_whose_backfill_is_gone(cluster, writer) == ("failed", "whoever asked for this night is gone")
+
+
+def end_of_a_night_whose_backfill_is_gone(cluster: Cluster, writer: sa.Engine) -> tuple[str, str]:
+    """Of one that waits for its turn behind a night that nobody takes."""
+
+    def newest() -> tuple[str, str]:
+        with transaction(writer) as connection:
+            line = connection.execute(sa.text("SELECT state, reason FROM overnight.run ORDER BY id DESC LIMIT 1")).one()
+            return line.state, line.reason
+
+    with Client(cluster.address) as client:
+        asked = client.submit(spread.take_there, "spread", DAYS[-1], "as-if", "gone", {}, 1)
+        wait_for(lambda: newest()[0] == "running")
+        del asked
+    wait_for(lambda: newest()[0] != "running")
+    return newest()
 
 
 def test_a_big_nights_ranges_on_workers_give_the_same_predictions(

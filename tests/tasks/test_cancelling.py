@@ -2,19 +2,24 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
 from infra.prefect_home import settings_environment
 from infra.settings import Settings
+from store.runs import claim
 from tasks.cancelling import cancel_nights
 from tests.patience import PATIENCE, wait_for
 
+ELSEWHERE = {"host": "elsewhere", "pid": os.getpid()}
 BACKFILL = ("backfill", "shops", "--from", "2024-01-01", "--to", "2024-01-04", "--direct")
 
 
@@ -34,3 +39,16 @@ def test_a_backfill_that_is_cancelled_closes_its_run_and_begins_no_other(
         lines = connection.execute(sa.text("SELECT state, reason FROM overnight.run ORDER BY id")).all()
     assert tuple(lines[-1]) == ("failed", "stopped by hand")
     assert len(lines) < 4
+
+
+def test_a_night_on_another_machine_is_ended_by_the_process_here_that_leads_its_backfill(
+    settings: Settings, shops: Definition, writer: sa.Engine
+) -> None:
+    leader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    born = psutil.Process(leader.pid).create_time()
+    holder = ELSEWHERE | {"leader": {"host": socket.gethostname(), "pid": leader.pid, "born": born}}
+    with claim(writer, "shops", shops.pipeline.calendar.first, trigger="backfill", holder=holder):
+        assert cancel_nights(shops, settings) == [f"shops 2024-01-01: run 1 is stopped (process {leader.pid})"]
+    assert leader.wait(PATIENCE) == -signal.SIGTERM
+    with claim(writer, "shops", shops.pipeline.calendar.first, trigger="backfill", holder=ELSEWHERE):
+        assert cancel_nights(shops, settings) == ["shops 2024-01-01: run 2 is taken on elsewhere; cancel it there"]

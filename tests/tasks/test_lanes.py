@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -9,11 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
+from domain.errors import DatabaseUnavailable, LockHeld, Refused
 from domain.report import NightReport
 from domain.words import RunState, Stage, StageState
+from infra.prefect_home import settings_environment
 from infra.settings import Settings
+from tasks import lane
 from tasks.lanes import take_side_by_side
 from tasks.night import take_night
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow  # each lane is a process that imports everything
 Write = Callable[..., Path]
@@ -79,6 +85,36 @@ def test_a_lane_that_is_killed_is_replaced_and_its_night_taken_again(
     assert sorted(report.interval.start for report in reports) == [weekly.pipeline.calendar.named(day).start for day in DAYS]
     assert {report.state for report in reports} <= {RunState.PUBLISHED, RunState.SKIPPED}
     assert open_runs(writer) == 0
+
+
+def test_when_the_one_who_leads_is_killed_every_night_under_way_is_closed_in_plain_words(
+    settings: Settings, weekly: Definition, writer: sa.Engine
+) -> None:
+    line = [sys.executable, "-m", "cli.main", "backfill", "shops", "--to", DAYS[-1], "--parallel", "3", "--direct"]
+    leader = subprocess.Popen(line, env=os.environ | settings_environment(settings), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: open_runs(writer))
+    leader.kill()
+    _, said = leader.communicate(timeout=PATIENCE)  # the lanes say what they have to say where it did, so this waits for them
+    assert (open_runs(writer), said.strip()) == (0, "")
+    with writer.connect() as connection:
+        states = connection.execute(sa.text("SELECT DISTINCT state, reason FROM overnight.run WHERE state <> 'published'")).all()
+    assert [tuple(line) for line in states] == [("failed", "stopped by hand")]
+
+
+def test_a_night_that_a_dead_process_still_seems_to_hold_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "PATIENCE", (0.0,) * 2)
+    answers: list[Exception | str] = [LockHeld("run 1 holds it"), DatabaseUnavailable("gone for a moment"), "taken"]
+
+    def take() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert lane._take_over(take) == "taken"  # type: ignore[arg-type, comparison-overlap]
+    answers += [Refused("not now")]
+    with pytest.raises(Refused):
+        lane._take_over(take)  # type: ignore[arg-type]
 
 
 def test_a_backfill_that_is_stopped_leaves_no_run_open_and_no_lock_held(
