@@ -52,7 +52,7 @@ def _parsed(source: "_Source", schema: Any) -> Iterator[Any]:
         yield from csv.open_csv(
             pa.PythonFile(source, mode="r"),
             read_options=csv.ReadOptions(column_names=schema.names, block_size=BLOCK, use_threads=False),
-            parse_options=csv.ParseOptions(newlines_in_values=texts),
+            parse_options=csv.ParseOptions(newlines_in_values=texts, ignore_empty_lines=False),  # of one column, nothing is one
             convert_options=csv.ConvertOptions(
                 column_types={field.name: field.type for field in schema}, null_values=[""], strings_can_be_null=True,
                 quoted_strings_can_be_null=False, true_values=["t"], false_values=["f"],

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import psycopg2
 import pytest
 import sqlalchemy as sa
@@ -99,7 +100,10 @@ def test_what_is_there_is_not_replaced_unless_told(
         restore(settings, backup, replace=False)
     Ledger(shops, writer).publish("2024-01-05", rows=7)
     writer.dispose()
-    assert restore(settings, backup, replace=True) == []
+    with closing(psycopg.connect(settings.reader_url or "", autocommit=True)) as web:
+        web.execute("LISTEN overnight")
+        assert restore(settings, backup, replace=True) == []
+        assert next(web.notifies(timeout=60)), "who has kept answers hears that they are of another ledger"
     with transaction(writer) as connection:
         assert connection.scalar(sa.text("SELECT max(interval_start)::date::text FROM overnight.pointer")) == "2024-01-02"
 

@@ -57,6 +57,15 @@ def test_a_parquet_file_holds_typed_columns_and_the_trust_line(published: Ledger
     assert parquet.read_table(io.BytesIO(whole.content)).num_rows == int(whole.headers["overnight-batch-rows"]) == 66
 
 
+@pytest.mark.parametrize("column", ["price", "region"])
+def test_a_parquet_file_of_one_column_holds_its_empty_cells_too(published: Ledger, client: TestClient, column: str) -> None:
+    answer = client.get(f"/p/shops/rows.parquet?columns={column}")
+    table = parquet.read_table(io.BytesIO(answer.content))
+    lines = [json.loads(line)[column] for line in client.get(f"/p/shops/rows.ndjson?columns={column}").text.splitlines()]
+    assert table[column].to_pylist() == lines
+    assert (len(lines), lines.count(None)) == (66, 9 if column == "price" else 0)
+
+
 def test_a_hostile_filter_is_a_parameter_in_an_export_too(published: Ledger, client: TestClient) -> None:
     for value in ("'; DROP TABLE x; --", "\\", "%s", "%(a)s", "{}"):
         answer = client.get("/p/shops/rows.csv", params={"region": value})
