@@ -14,6 +14,7 @@ Mode = Literal["missing", "failed", "changed", "all"]
 # that is trained with that night's cut-off, or today's champion whatever it has seen, which marks every row.
 ModelMode = Literal["as-due", "as-was", "as-if", "hindsight"]
 BACKFILL = "backfill"
+STOPPED = "stopped by hand"  # why the run of a night failed that somebody has cancelled
 LATE_ROWS = "late rows"  # why a recent night is taken again: its source has other content than it had
 RETRY_DELAYS = (2.0, 10.0, 30.0)  # seconds; long enough for Postgres to restart, short enough for one night
 ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people
@@ -92,7 +93,7 @@ def plan_nights(
 
     `missing` takes what was never finished, `failed` also what failed or was held, `changed` also what was published from
     something that has changed since, or by another model than is asked for by name, `all` everything. Each mode takes what
-    the one before it takes.
+    the one before it takes; a night that is under way or waived is left alone unless everything is asked for.
     """
     planned = []
     for night in nights:
@@ -105,16 +106,26 @@ def plan_nights(
 def _reason(night: Known | None, mode: Mode, model: ModelMode) -> str:
     if night is None:
         return "missing: never run"
-    unfinished = not night.published and night.state in (RunState.CRASHED, RunState.RUNNING)
-    if unfinished and not night.waived:
-        return "missing: its run never finished"
-    if mode != "missing" and night.state in (RunState.FAILED, RunState.HELD) and not night.waived:
+    if night.state is RunState.RUNNING or (night.waived and not night.published):
+        return "asked for" if mode == "all" else ""
+    if not night.published and (why := _why_unfinished(night)):
+        return f"missing: {why}"
+    if mode != "missing" and night.state in (RunState.FAILED, RunState.HELD):
         return f"{night.state}: {night.reason}"
     if mode in ("changed", "all") and night.changed:
         return f"{' and '.join(night.changed)} changed"
     if mode in ("changed", "all") and model != "as-due":
         return f"model asked for: {model}"
     return "asked for" if mode == "all" else ""
+
+
+def _why_unfinished(night: Known) -> str:
+    """Empty for a night whose run has come to an end of its own."""
+    if night.state is RunState.CRASHED:
+        return "its run never finished"
+    if night.state is RunState.FAILED and night.reason == STOPPED:
+        return "its run was stopped by hand"
+    return "its runs published nothing" if night.state is RunState.SKIPPED else ""
 
 
 class Cost(TypedDict):

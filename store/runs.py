@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import LockHeld, OvernightError
 from domain.interval import Interval
+from domain.planning import STOPPED
 from domain.report import StageReport
 from domain.words import RunState, Stage, StageState
 from store import schema
@@ -20,7 +21,6 @@ from store.engine import transaction, translated_errors
 _TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _UNLOCK = sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _DIED = "its process ended without a word; the next run took the night over"
-_STOPPED = "stopped by hand"
 FROM_STAGE = "from_stage"  # in a run's holder
 
 
@@ -87,7 +87,7 @@ def _close_own_run(engine: sa.Engine, pipeline: str, interval: Interval, *, hold
     with transaction(engine) as connection:
         found = connection.scalar(sa.select(schema.run.c.id).where(_same_night(pipeline, interval), own))
     if found is not None:
-        finish_run(engine, found, state=RunState.FAILED, reason=_STOPPED)
+        finish_run(engine, found, state=RunState.FAILED, reason=STOPPED)
 
 
 def lock_name(pipeline: str, start: datetime) -> str:

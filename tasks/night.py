@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
 from domain.interval import Interval
-from domain.planning import ModelMode
+from domain.planning import STOPPED, ModelMode
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
 from infra.settings import Settings
@@ -75,7 +75,7 @@ def take_night(
             reason = f"unexpected {type(error).__name__}: {error}"
             return _failed(engine, run, interval, reason, exit_code=EXIT_FAILED)
         except BaseException:
-            _close(engine, run, RunState.FAILED, "stopped by hand")
+            _close(engine, run, RunState.FAILED, STOPPED)
             raise
         return _ended(engine, run, interval, reports, also=also)
 

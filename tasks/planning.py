@@ -38,8 +38,9 @@ def plan_range(
     """The nights of a range that `mode` takes, each with its reason. Only `changed` and `all` read the sources."""
     if not nights:
         return ()
-    name, start, end = definition.pipeline.name, nights[0].start, nights[-1].end
-    with transaction(writer_engine(settings)) as connection:
+    engine, name, start, end = writer_engine(settings), definition.pipeline.name, nights[0].start, nights[-1].end
+    close_dead_runs(engine, is_alive=is_holder_alive)
+    with transaction(engine) as connection:
         known = known_nights(connection, name, start=start, end=end)
         if mode in ("changed", "all"):
             made = _made_from(connection, name, start=start, end=end)

@@ -1,6 +1,7 @@
 """Which nights are taken: schedules that start late, outages, and the two nights a year on which the clocks change."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.interval import Calendar
-from domain.planning import Known, Policy, Tonight, plan_nights, plan_tonight
+from domain.planning import STOPPED, Known, Mode, ModelMode, Policy, Tonight, plan_nights, plan_tonight
 from domain.words import RunState
 
 ZONES = ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]  # the last one moves by half an hour
@@ -145,6 +146,33 @@ def test_held_waived_and_often_failed_nights_are_not_caught_up() -> None:
     assert own is not None
     tonight = plan_tonight(days, "all", own=own, tick=tick, now=tick, known=known)
     assert [days.label(night) for night in tonight.missed] == ["2024-01-03", "2024-01-05"]
+
+
+@pytest.mark.parametrize("model", ["as-due", "as-if"])
+def test_a_waived_night_is_planned_only_by_name_and_again_like_any_other_once_it_is_published(model: ModelMode) -> None:
+    (night,) = nights = [calendar().first]
+
+    def why(mode: Mode, known: Known) -> list[str]:
+        return [one.why for one in plan_nights(nights, mode, known={night.start: known}, model=model)]
+
+    never, failed = Known(RunState.SKIPPED, runs=0, waived="closed"), Known(RunState.FAILED, "no file", waived="closed")
+    for mode in ("missing", "failed", "changed"):
+        assert why(mode, never) == why(mode, failed) == []
+    assert why("all", never) == why("all", failed) == ["asked for"]
+    assert why("changed", replace(failed, published=True, changed=("source",))) == ["failed: no file"]
+    assert why("changed", replace(DONE, waived="closed", changed=("source",))) == ["source changed"]
+
+
+def test_a_night_that_was_stopped_by_hand_is_missing_and_not_failed() -> None:
+    (night,) = nights = [calendar().first]
+    known = {night.start: Known(RunState.FAILED, STOPPED)}
+    assert [one.why for one in plan_nights(nights, "missing", known=known)] == ["missing: its run was stopped by hand"]
+
+
+def test_a_night_that_is_under_way_is_left_to_its_run() -> None:
+    (night,) = nights = [calendar().first]
+    for known in (Known(RunState.RUNNING), Known(RunState.RUNNING, published=True, changed=("source",))):
+        assert plan_nights(nights, "changed", known={night.start: known}) == ()
 
 
 def test_a_plan_names_the_reason_of_each_night() -> None:
