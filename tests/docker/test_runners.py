@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +18,7 @@ from domain.errors import SourceError
 from domain.report import NightReport, StageReport
 from domain.spec.running import Limits
 from domain.words import RunState, Stage, StageState
+from infra.airline import drop_flights
 from infra.containers import Work, run_container
 from infra.settings import Settings
 from store.engine import transaction
@@ -24,6 +27,7 @@ from tasks.night import StageCall, take_night
 from tasks.perform import perform
 from tasks.runners import perform_in_container, reach_database, runner_for
 from tests.docker.containers import containers
+from tests.docker.names import fresh_name
 from tests.patience import wait_for
 from tests.tasks.test_artifacts import TRAIN, learn
 
@@ -93,20 +97,29 @@ def model_hashes(engine: sa.Engine, pipeline: str) -> list[str]:
         return list(connection.scalars(sa.text(query), {"name": pipeline}))
 
 
-def test_both_runners_give_the_same_models_and_the_same_content(
-    shops: Definition, settings: Settings, image: str, write_day: Callable[..., Path], owner: sa.Engine, writer: sa.Engine
+@pytest.fixture
+def flights(settings: Settings, owner: sa.Engine) -> Definition:
+    """The demo's pipeline, on the flights that there were."""
+    shutil.copytree(Path(__file__).parents[2] / "deployments" / "flights", settings.deployments / "flights")
+    drop_flights(settings.data_folder / "flights")
+    definition = load_definition(settings.deployments, "flights")
+    register(owner, definition.pipeline, expectations=list(definition.expectations))
+    return definition
+
+
+def test_nights_of_flights_in_containers_give_the_same_models_and_the_same_bytes(
+    flights: Definition, settings: Settings, image: str, owner: sa.Engine, writer: sa.Engine
 ) -> None:
-    boxed = in_containers(shops, owner)
-    for day in DAYS:
-        write_day(day)
-        take(shops, settings, day)
-        take(boxed, settings.model_copy(update={"image": image}), day)
-    inline = content_hashes(writer, "shops")
-    assert len(inline) > len(DAYS), "some nights have predictions"
-    assert content_hashes(writer, "boxed") == inline
-    models = model_hashes(writer, "shops")
-    assert models, "some night trained"
-    assert model_hashes(writer, "boxed") == models
+    boxed = in_containers(flights, owner)
+    *earlier, learns, scores = (f"2013-01-{day:02d}" for day in range(1, 6))
+    for night in (*earlier, learns, scores):
+        take(flights, settings, night)
+        assert len(model_hashes(writer, "flights")) == (night in (learns, scores)), "it learns in the night before the last"
+        call = perform if night in earlier else None  # in this process, which is quicker
+        take(boxed, settings.model_copy(update={"image": image}), night, call=call)
+    assert f"{scores} prediction" in content_hashes(writer, "flights")[-1]
+    assert content_hashes(writer, "boxed") == content_hashes(writer, "flights")
+    assert model_hashes(writer, "boxed") == model_hashes(writer, "flights")
 
 
 def test_the_same_rows_give_the_same_model_hash_here_and_in_a_container(image: str, docker_engine: Any) -> None:
@@ -159,7 +172,7 @@ def test_a_stage_has_its_own_role_and_no_other_s_though_the_embedded_server_trus
     take(shops, settings, DAYS[0])
     with reach_database(settings, Stage.SCORE) as route:
         asked = Work(
-            image=image, command=["python3", "-c", AS_OTHERS], name=f"overnight-test-{random.random()}", labels={},
+            image=image, command=["python3", "-c", AS_OTHERS], name=fresh_name(), labels={},
             environment={}, secret=json.dumps({"database_url": route.url}).encode(), network=route.network, limits=Limits(),
             visible=route.visible,
         )  # fmt: skip
@@ -227,7 +240,8 @@ def in_containers(definition: Definition, owner: sa.Engine) -> Definition:
     folder = definition.folder.with_name("boxed")
     folder.mkdir()
     for file in definition.folder.iterdir():
-        (folder / file.name).write_text(file.read_text().replace("name: shops", "name: boxed\nrunner: docker"))
+        text = re.sub(r"^name: \w+$", "name: boxed\nrunner: docker", file.read_text(), flags=re.MULTILINE)
+        (folder / file.name).write_text(text)
     boxed = load_definition(folder.parent, "boxed")
     register(owner, boxed.pipeline, expectations=list(boxed.expectations))
     return boxed
