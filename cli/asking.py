@@ -36,12 +36,12 @@ def trigger(
     label = definition.pipeline.calendar.label(choose_interval(definition, interval))
     with PrefectApi(url) as api:
         flow_run = api.create_run(name, interval=label)
-        say(f"asked Prefect for {name} {label}: {url.removesuffix('/api')}/runs/flow-run/{flow_run.id}")
+        say(f"asked Prefect for {name} {label}: {flow_run.url}")
         for event in api.follow(flow_run.id):
             if isinstance(event, FlowRun):
                 flow_run = event
                 say(f"  {event.state_name.lower()}{f': {event.message}' if event.message else ''}")
-            elif event.level >= WARNING or event.text.startswith(f"{name} "):  # Prefect's own lines say little here
+            elif event.text.startswith(f"{name} ") or (event.level >= WARNING and not event.repeats_the_state):
                 say(f"  {event.text}")
     if as_json:
         print_json({"pipeline": name, "interval": label, "flow_run": flow_run.id, "state": flow_run.state_name,

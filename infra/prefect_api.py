@@ -1,6 +1,7 @@
 """A thin client of Prefect's REST API, for processes that must not pay for importing Prefect: the command line, the
 supervisor, the recovery."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,12 @@ class LogLine:
 
     @property
     def ends_a_run(self) -> bool:
-        return self.source == "prefect.flow_runs" and self.text.startswith("Finished in state")
+        return self.repeats_the_state and self.text.startswith("Finished in state")
+
+    @property
+    def repeats_the_state(self) -> bool:
+        """What Prefect says of the run itself: its state again, and a traceback where a run that has failed leaves its engine."""
+        return self.source == "prefect.flow_runs"
 
 
 class PrefectApi:
@@ -266,7 +272,7 @@ def _flow_run(found: Mapping[str, Any], url: str) -> FlowRun:
         since=_moment(state.get("timestamp")),
         attempts=found.get("run_count") or 0,
         is_child=found.get("parent_task_run_id") is not None,
-        url=f"{url.removesuffix('/api')}/runs/flow-run/{found['id']}",
+        url=f"{os.environ.get('PREFECT_UI_URL', url.removesuffix('/api'))}/runs/flow-run/{found['id']}",
     )
 
 

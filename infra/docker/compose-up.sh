@@ -23,6 +23,10 @@ export OVERNIGHT_IMAGE_DIGEST
     "$OVERNIGHT_DATA/flights"
 chmod -R go+rX "$OVERNIGHT_DATA"
 $COMPOSE up -d --remove-orphans
+if [ -d "${OVERNIGHT_DEPLOYMENTS:-deployments}/departures" ]; then  # which reads a database beside Overnight's own; filled once
+    $COMPOSE run --rm --no-deps -T migrate python3 -c 'from infra import operations, settings
+operations.fill_operations(settings.load_settings().database_url)' >/dev/null
+fi
 waited=0
 while health | grep -Eq 'starting|restarting|unhealthy'; do
     if [ $waited -ge 240 ]; then

@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from tests.docker.names import fresh_name
-from tests.patience import wait_for
+from tests.patience import PATIENCE, wait_for
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SERVICES = ("postgres", "prefect", "worker", "web")
 RUNNING = "SELECT count(*) FROM overnight.run WHERE state = 'running'"
+NEWEST = "SELECT max(id) FROM overnight.run"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Stack:
     def status(self, port: str, path: str) -> int:
         """The status with which a published address answers; 0 when nobody does."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.environment[port]}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.environment[port]}{path}", timeout=PATIENCE) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -81,11 +82,11 @@ class Stack:
         return self.inside("postgres", *psql).split()
 
     def backfill(self, first: str, last: str) -> subprocess.Popen[bytes]:
-        """Begins one in the worker's container, and returns when a night of it runs."""
+        """Begins one in the worker's container, and returns when a night of it has begun."""
         words = ["overnight", "backfill", "flights", "--from", first, "--to", last, "--direct"]
-        inside = ["docker", "exec", self.part("worker").id, *words]
+        inside, before = ["docker", "exec", self.part("worker").id, *words], self.ask(NEWEST)
         begun = subprocess.Popen(inside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: self.ask(RUNNING) != ["0"] or begun.poll() is not None)
+        wait_for(lambda: self.ask(NEWEST) != before or begun.poll() is not None)
         return begun
 
 
@@ -159,6 +160,15 @@ def test_the_stack_takes_a_night_and_survives_restarts_an_absent_prefect_and_a_p
     assert stack.ask(RUNNING) == ["0"]
 
 
+def test_a_trigger_takes_either_pipeline_and_tells_a_failure_in_a_sentence_with_where_to_look(stack: Stack) -> None:
+    stack.inside("worker", "overnight", "trigger", "departures", "--interval", "2013-01-15")
+    (Path(stack.environment["OVERNIGHT_DATA"]) / "flights" / "2013-12-31.csv").unlink()
+    status, said = stack.part("worker").exec_run(["overnight", "trigger", "flights", "--interval", "2013-12-31"])
+    assert (status, b"Traceback" in said) == (1, False), said
+    assert b"flights 2013-12-31: failed, ingest: there is no file" in said
+    assert f"http://127.0.0.1:{stack.environment['PREFECT_PORT']}/runs/flow-run/".encode() in said
+
+
 def test_each_part_holds_its_own_secrets_and_can_write_nowhere_else(stack: Stack) -> None:
     assert stack.inside("web", "ls", "/run/secrets").split() == ["overnight_reader_url", "overnight_web_key"]
     tried = "import socket\ntry:\n    socket.create_connection(('1.1.1.1', 53), timeout=3)\nexcept OSError:\n    print('denied')"
@@ -179,11 +189,10 @@ def test_a_token_made_in_the_stack_opens_a_web_that_asks_for_one(stack: Stack) -
         shown = urllib.request.Request(
             f"http://127.0.0.1:{stack.environment['WEB_PORT']}/api/v1/", headers={"Authorization": f"Bearer {made['secret']}"}
         )
-        with urllib.request.urlopen(shown, timeout=10) as answer:
+        with urllib.request.urlopen(shown, timeout=PATIENCE) as answer:
             assert json.load(answer)["pipelines"]
-        told = asking.compose("logs", "--no-log-prefix", "web")
-        assert '"who": "the first"' in told
-        assert made["secret"] not in told
+        wait_for(lambda: b'"who": "the first"' in asking.part("web").logs())
+        assert made["secret"] not in asking.part("web").logs().decode()
     finally:
         stack.compose("up", "-d", "web")
         wait_until_answers(stack, "WEB_PORT", "/readyz")
