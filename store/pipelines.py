@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import DefinitionError
+from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.withheld import withhold_definition
 from domain.words import Task
@@ -52,7 +53,7 @@ def register(owner: sa.Engine, pipeline: Pipeline, *, expectations: list[dict[st
     """Records the definition and makes the pipeline's schemas, tables and views agree with it. Safe to repeat.
 
     `owner` acts as overnight_owner. Columns are only ever added: raises DefinitionError when a column that batches
-    already hold has another type now.
+    already hold has another type now, and when the key, the kind of answer or the cut of the nights is another one.
     """
     definition = withhold_definition(pipeline.model_dump(mode="json", by_alias=True))
     definition["interval"]["timezone"] = str(pipeline.interval.timezone)
@@ -129,6 +130,7 @@ def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
         ))  # fmt: skip
         return
     _refuse_another_question(connection, pipeline)
+    _refuse_another_cut(connection, pipeline)
     for name, kind in wanted.items():
         if name not in existing:
             add = "ALTER TABLE {}.landed ADD COLUMN {} " + kind
@@ -157,6 +159,25 @@ def _refuse_another_question(connection: sa.Connection, pipeline: Pipeline) -> N
             f"predictions that are kept are {kept['prediction']}, so they cannot become {prediction_type(pipeline)}; "
             "give the pipeline another name",
             where=where,
+        )
+
+
+_NEWEST_NIGHT = sa.text("""
+SELECT interval_start, interval_end FROM overnight.pointer WHERE pipeline = :name ORDER BY interval_start DESC LIMIT 1
+""")
+
+
+def _refuse_another_cut(connection: sa.Connection, pipeline: Pipeline) -> None:
+    """A night is named by its start, so in another calendar what readers see would be called another night, or part of one."""
+    newest = connection.execute(_NEWEST_NIGHT, {"name": pipeline.name}).first()
+    if newest is None:
+        return
+    seen = Interval(newest.interval_start, newest.interval_end)
+    if pipeline.calendar.containing(seen.start) != seen:
+        raise DefinitionError(
+            f"nights that readers see are cut otherwise (the newest from {seen.start.isoformat()} to {seen.end.isoformat()}), "
+            "so the interval cannot become this one; give the pipeline another name",
+            where=f"deployments/{pipeline.name}/pipeline.yaml",
         )
 
 

@@ -42,9 +42,7 @@ class KeptFiles:
                 draft = self._write(draft, block)
                 yield block
             if draft is not None and whole():
-                draft.close()
-                Path(draft.name).replace(self._folder / f"{name}-{digest.hexdigest()}")
-                self._make_room()
+                self._place(draft, f"{name}-{digest.hexdigest()}")
         finally:
             self._drop(draft)
 
@@ -69,6 +67,17 @@ class KeptFiles:
             self._drop(draft)
             return None
         return draft
+
+    def _place(self, draft: BinaryIO, name: str) -> None:
+        """Under its name once the disk has it: a power cut would leave the name, and of the file nothing."""
+        try:
+            draft.flush()
+            os.fsync(draft.fileno())
+            draft.close()
+            Path(draft.name).replace(self._folder / name)
+        except OSError as error:
+            log.warning("a download is not kept: %s", error)
+        self._make_room()
 
     def _drop(self, draft: BinaryIO | None) -> None:
         if draft is not None:

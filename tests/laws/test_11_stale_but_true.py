@@ -54,13 +54,16 @@ def test_predictions_are_never_reused_under_the_verdict_of_another_suite(
     assert (newest, parent) == (report.batch, landed)
 
 
-def test_a_key_or_an_answer_that_changed_cannot_change_what_old_nights_show(
+def test_a_key_an_answer_or_a_calendar_that_changed_cannot_change_what_old_nights_show(
     take: Take, settings: Settings, owner: sa.Engine
 ) -> None:
     path = settings.deployments / "shops" / "pipeline.yaml"
     for old, new, sentence in (
         ("region: {type: text}", "region: {type: text, key: true}", "the key cannot become"),
         ('as: "left_over < 1", task: classification', "task: regression", "cannot become double precision"),
+        ("timezone: Europe/Berlin", "timezone: America/New_York", "cut otherwise"),
+        ("every: day", "every: week", "cut otherwise"),
+        ("every: day", "every: hour", "cut otherwise"),
     ):
         text = SHOPS.replace(old, new)
         path.write_text(text.replace("model: {", "model: {metric: rmse, ") if "regression" in new else text)

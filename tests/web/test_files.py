@@ -48,13 +48,19 @@ def test_a_part_another_order_and_a_trust_line_are_written_anew(
     assert len(files_of(settings)) == 1
 
 
-def test_a_download_that_was_left_or_cut_short_is_no_file(tmp_path: Path) -> None:
+def test_a_download_that_was_left_or_cut_short_or_has_no_room_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = KeptFiles(tmp_path, most_bytes=100)
     left = files.keep("a", iter([b"1", b"2"]), whole=lambda: True)
     assert next(left) == b"1"
     left.close()
     assert list(files.keep("b", iter([b"1"]), whole=lambda: False)) == [b"1"]
+    monkeypatch.setattr("os.fsync", _no_space)
+    assert list(files.keep("c", iter([b"1"]), whole=lambda: True)) == [b"1"], "it has been sent, and is whole"
     assert list(tmp_path.iterdir()) == []
+
+
+def _no_space(_: int) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_the_oldest_files_make_room_and_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
