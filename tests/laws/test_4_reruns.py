@@ -14,6 +14,7 @@ from infra.settings import Settings
 from store.engine import transaction
 from tasks.context import writer_engine
 from tasks.night import take_night
+from tasks.planning import plan_range
 from tests.conftest import SHOPS
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
@@ -104,6 +105,24 @@ def test_a_missing_file_fails_with_its_own_code_and_readers_keep_the_last_good_b
     assert (report.state, report.exit_code) == (RunState.FAILED, EXIT_SOURCE)
     assert "2024-01-03.csv" in report.reason
     assert _published(reader) == before
+
+
+def test_a_rerun_that_finds_nothing_to_do_settles_what_an_earlier_one_left_open(
+    take: Take, settings: Settings, shops: Definition, reader: sa.Engine
+) -> None:
+    def stands() -> str:
+        with transaction(reader) as connection:
+            return str(connection.scalar(sa.text("SELECT state FROM reading.night ORDER BY interval_start DESC LIMIT 1")))
+
+    night = shops.pipeline.calendar.named("2024-01-03")
+    file = settings.data_folder / "shops" / "2024-01-03.csv"
+    away = file.rename(file.with_suffix(".away"))
+    assert (take("2024-01-03").state, stands()) == (RunState.FAILED, "failed")
+    assert (take("2024-01-03", from_stage="observe").state, stands()) == (RunState.SKIPPED, "failed")
+    assert [one.interval for one in plan_range(shops, [night], settings, mode="failed")] == [night]
+    away.rename(file)
+    assert (take("2024-01-03").state, stands()) == (RunState.SKIPPED, "skipped")
+    assert plan_range(shops, [night], settings, mode="failed") == ()
 
 
 def test_a_held_night_leaves_the_last_good_batch(take: Take, reader: sa.Engine, write_day: Callable[..., Path]) -> None:
