@@ -48,8 +48,12 @@ class Postmaster:
 
 
 def program_folders() -> list[Path]:
-    """Where the programs that come with the embedded Postgres lie, pg_dump among them; of each version that the wheel holds."""
-    wheel = Path(_wheel().__file__).parent
+    """Where the programs that come with the embedded Postgres lie, pg_dump among them; of each version that the wheel holds. None
+    in the container image, which has no wheel."""
+    try:
+        wheel = Path(_wheel().__file__).parent
+    except ModuleNotFoundError:
+        return []
     return sorted(folder for folder in wheel.glob("pginstall*/bin") if folder.is_dir())
 
 

@@ -162,6 +162,9 @@ def test_the_stack_takes_a_night_and_survives_restarts_an_absent_prefect_and_a_p
 
 def test_a_trigger_takes_either_pipeline_and_tells_a_failure_in_a_sentence_with_where_to_look(stack: Stack) -> None:
     stack.inside("worker", "overnight", "trigger", "departures", "--interval", "2013-01-15")
+    assert "departures" in stack.inside("worker", "overnight", "status"), "what only reads can be typed there too"
+    refused, why = stack.part("worker").exec_run(["overnight", "db", "backup", "/tmp/dump"])
+    assert (refused, b"there is no pg_dump for PostgreSQL" in why) == (4, True), why
     (Path(stack.environment["OVERNIGHT_DATA"]) / "flights" / "2013-12-31.csv").unlink()
     status, said = stack.part("worker").exec_run(["overnight", "trigger", "flights", "--interval", "2013-12-31"])
     assert (status, b"Traceback" in said) == (1, False), said
