@@ -28,12 +28,11 @@ def trigger(
     from infra.prefect_api import FlowRun, PrefectApi, find_server
 
     definition = prepared(name)
+    label = definition.pipeline.calendar.label(choose_interval(definition, interval))
     url = find_server(load_settings())
     if url is None:
-        raise UsageError(
-            "no Prefect server is running that could start it", hint="overnight up, or overnight run without Prefect"
-        )
-    label = definition.pipeline.calendar.label(choose_interval(definition, interval))
+        hint = f"overnight up; or overnight run {name} --interval {label}, which needs none"
+        raise UsageError("no Prefect server is running that could start it", hint=hint)
     with PrefectApi(url) as api:
         flow_run = api.create_run(name, interval=label)
         say(f"asked Prefect for {name} {label}: {flow_run.url}")

@@ -14,11 +14,12 @@ from domain.trust import Freshness, TrustLine, tell_held, tell_hindsight
 from domain.words import RunState
 
 WITHOUT_PREDICTIONS = " published without predictions: "  # in a night's sentence, before why no model scored it
+HELD_BY = "held: by "  # begins the reason of a night that a person holds, before who and why
 
 
 class NightState(StrEnum):
-    """What readers see of one night. `stopped`: its process is gone and nobody has taken the night over yet; `waived`: there is
-    nothing of it, and somebody has said that there need not be."""
+    """What readers see of one night. `held`: nothing, or what was published before the word; `stopped`: its process is gone and
+    nobody has taken the night over yet; `waived`: there is nothing of it, and somebody has said that there need not be."""
 
     PUBLISHED = "published"
     LEARNING = "learning"
@@ -51,24 +52,41 @@ class Standing:
 
 
 def judge_standing(
-    *, pipeline: str, label: str, attempt: Attempt | None, predictions: bool, rows: bool, overdue: bool, waived: str = ""
-) -> Standing:
+    *, pipeline: str, label: str, attempt: Attempt | None, predictions: bool, rows: bool, overdue: bool, waived: str = "",
+    held: str | None = None,
+) -> Standing:  # fmt: skip
     """How one night stands. `predictions` and `rows`: whether readers see a prediction and an input batch of it; `waived`:
-    who has left it out on purpose, and why."""
+    who has left it out on purpose, and why; `held`: why what readers see was held after it was published."""
     again = f"overnight run {pipeline} --interval {label}"
+    if held is not None:
+        why = f"Published, and held since: {bare(held)}; readers go on seeing it."
+        why, _ = _after_publication(why, attempt, again)
+        return Standing(NightState.HELD, why, _mend(held, pipeline, label))
     if predictions or rows:
         state = NightState.PUBLISHED if predictions else NightState.LEARNING
         what = "Published." if predictions else f"Its rows are published to learn from; {_why_learning(attempt)}"
         return Standing(state, *_after_publication(what, attempt, again))
     if waived and not (attempt and attempt.state is RunState.RUNNING):
-        state = NightState.MISSING if attempt is None else _unpublished(attempt, again).state
-        state = NightState.WAIVED if state is NightState.MISSING else state
-        return Standing(state, sentence(f"left out on purpose, {waived}"))
+        return Standing(NightState.WAIVED, sentence(f"left out on purpose, {waived}"))
+    if attempt is not None and attempt.state is RunState.HELD:
+        return Standing(NightState.HELD, sentence(bare(attempt.reason)), _mend(attempt.reason, pipeline, label))
     if attempt is None and overdue:
         return Standing(NightState.MISSING, "The deadline has passed and no run was ever started for this night.", again)
     if attempt is None:
         return Standing(NightState.WAITING, "No run has started for this night yet, and its deadline has not passed.")
     return _unpublished(attempt, again)
+
+
+def _mend(held: str, pipeline: str, label: str) -> str:
+    """What ends a hold: a person's goes by a person's word, and not by another run."""
+    if held.startswith(HELD_BY):
+        return f"overnight release {pipeline} {label} --why …"
+    return f"repair the source, then overnight run {pipeline} --interval {label}"
+
+
+def bare(held: str) -> str:
+    """Why, without the word before it and the stop behind it."""
+    return held.removeprefix("held: ").rstrip(". ")
 
 
 def _why_learning(attempt: Attempt | None) -> str:
@@ -83,8 +101,6 @@ def _unpublished(attempt: Attempt, again: str) -> Standing:
     if attempt.state in (RunState.RUNNING, RunState.CRASHED):
         why = f"The process of run {attempt.run} is gone and left the night unfinished; what was sealed is kept."
         return Standing(NightState.STOPPED, why, again)
-    if attempt.state is RunState.HELD:
-        return Standing(NightState.HELD, sentence(attempt.reason.removeprefix("held: ")), f"repair the source, then {again}")
     if attempt.state is RunState.FAILED:
         return Standing(NightState.FAILED, sentence(attempt.reason), again)
     return Standing(NightState.MISSING, "Its runs ended without anything to publish.", again)
@@ -98,25 +114,25 @@ def _after_publication(what: str, attempt: Attempt | None, again: str) -> tuple[
     if attempt.state in (RunState.RUNNING, RunState.CRASHED):
         return f"{what} A newer run stopped without a word; readers keep what was published.", again
     ended = "was held" if attempt.state is RunState.HELD else "failed"
-    reason = attempt.reason.removeprefix("held: ").rstrip(". ")
-    return f"{what} A newer run {ended} ({reason}); readers keep what was published.", again
+    return f"{what} A newer run {ended} ({bare(attempt.reason)}); readers keep what was published.", again
 
 
 def explain_trust(
     *, freshness: Freshness, calendar: Calendar, published: Interval | None, learned: Interval | None,
-    question: Standing | None, question_label: str, gaps: Sequence[Interval] = (),
+    question: Standing | None, question_label: str, gaps: Sequence[Interval] = (), held: str | None = None,
 ) -> str:  # fmt: skip
     """The sentence beside a pipeline's trust line: why it is as it is, and what readers see meanwhile.
 
-    `published` and `learned` are the newest nights with predictions and with rows; `question` is how the night in question
-    stands: the first that was missed, or else the newest that was tried. `gaps` are the spans between published nights of
-    which nothing is published, oldest first.
+    `published` and `learned` are the newest nights with predictions and with rows, and `held` says why what readers see was
+    held since; `question` is how the night in question stands: the first that was missed, or else the newest that was tried.
+    `gaps` are the spans between published nights of which nothing is published, oldest first.
     """
-    keeps = f"Readers keep the night of {calendar.label(published)}." if published else "There is nothing to read yet."
-    if freshness.late_since is not None:
-        return f"{_tell(question, question_label)}{keeps}"
-    if question is not None and question.state in (NightState.HELD, NightState.FAILED, NightState.STOPPED):
-        return f"{_tell(question, question_label)}{keeps}"
+    seen = calendar.label(published) if published else ""
+    since = f", which is held: {bare(held)}" if held is not None else ""
+    keeps = f"Readers keep the night of {seen}{since}." if published else "There is nothing to read yet."
+    trouble = question is not None and question.state in (NightState.HELD, NightState.FAILED, NightState.STOPPED)
+    if freshness.late_since is not None or trouble:
+        return ("" if question_label == seen else _tell(question, question_label)) + keeps
     if published is None and learned is not None:
         return f"Learning: rows are published up to the night of {calendar.label(learned)}, and no model may score yet."
     if published is None:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.interval import Interval
+from domain.standing import HELD_BY
 from store import schema
 
 HOLD, RELEASE = "hold", "release"
@@ -41,7 +42,7 @@ def newest_action(connection: sa.Connection, pipeline: str, interval_start: date
 def standing_hold(connection: sa.Connection, pipeline: str, interval: Interval) -> str | None:
     """The sentence of an operator who holds this night, None when nobody does."""
     word = newest_action(connection, pipeline, interval.start, HOLD, RELEASE)
-    return f"held: by {word.who}: {word.detail.get('why', '')}" if word and word.what == HOLD else None
+    return f"{HELD_BY}{word.who}: {word.detail.get('why', '')}" if word and word.what == HOLD else None
 
 
 def is_released(connection: sa.Connection, pipeline: str, interval: Interval, *, input_batch: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 from domain.errors import Refused, StageFailed, UsageError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
-from domain.standing import told_trust
+from domain.standing import bare, told_trust
 from domain.trust import Freshness, TrustLine, tell_held
 from domain.words import RunState
 from infra.postgres import database_url
@@ -23,7 +23,7 @@ from store.reads.parquet import parquet_blocks
 from store.reads.pipelines import Published, declared, newest_published, nights_between, published_as_of, published_between
 from store.reads.pruned import require_rows
 from store.reads.rows import Question, column_types, compose
-from store.reads.trust import judge_pipelines
+from store.reads.trust import judge_pipelines, trust_batch
 
 Form = Literal["csv", "ndjson", "parquet"]
 FORMS: tuple[Form, ...] = ("csv", "ndjson", "parquet")
@@ -151,18 +151,12 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
     fresh = Freshness(True, None, None)  # a night that was asked for by name is what it is
     if interval is None:
         fresh = judge_pipelines(connection, [pipeline], newest={name: seen.interval}, now=as_of or now, by=as_of)[name]
-    return _Found(pipeline, seen, seen.input_batch, _trust(pipeline, seen, fresh))
+    trust = trust_batch(pipeline, seen, freshness=fresh, reason=seen.verdict_reason or "")
+    return _Found(pipeline, seen, seen.input_batch, trust)
 
 
 def _why_held(connection: Connection, name: str, night: Interval) -> str:
     """What readers are told everywhere of a held night; empty for any other."""
     line = next(iter(nights_between(connection, {name: (night.start, night.start)})[name]), None)
     held = line is not None and line.attempt.state is RunState.HELD
-    return f" ({tell_held(line.attempt.reason.removeprefix('held: '))})" if line and held else ""
-
-
-def _trust(pipeline: Pipeline, seen: Published, fresh: Freshness) -> TrustLine:
-    return TrustLine(
-        pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, fresh.fresh, fresh.late_since,
-        seen.verdict, seen.verdict_reason or "", rows=seen.rows, hindsight_rows=seen.hindsight_rows,
-    )  # fmt: skip
+    return f" ({tell_held(bare(line.attempt.reason))})" if line and held else ""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import UsageError
 from domain.interval import Interval
+from domain.standing import HELD_BY
 from domain.words import BatchKind, BatchState, Outcome, RunState
 from infra.settings import Settings
 from store.actions import HOLD, RELEASE, standing_hold
@@ -44,7 +45,7 @@ def hold(
     """
 
     def speak(connection: sa.Connection, run: Run, batch: Batch | None) -> str:
-        reason = f"held: by {who}: {why}"
+        reason = f"{HELD_BY}{who}: {why}"
         if batch is not None and batch.state is BatchState.SEALED:
             _say_again(connection, run, batch, outcome=Outcome.HELD, reason=reason)
         return reason

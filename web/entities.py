@@ -1,7 +1,6 @@
 """Assembles the rows browser and one key's history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,12 +8,13 @@ from urllib.parse import quote, urlencode
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import NightState
-from domain.trust import TrustLine
+from domain.trust import Freshness, TrustLine
+from domain.words import BatchKind
 from store.reads.facets import MOST_ROWS, read_facets
-from store.reads.pipelines import Published, published_as_of, published_between
+from store.reads.pipelines import Published, published_as_of
 from store.reads.pruned import require_rows
 from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
-from store.reads.trust import judge_night, judge_pipelines, trust_night
+from store.reads.trust import judge_pipelines, stand_night, trust_batch
 from web.answers import Facet, FacetValue
 from web.edge import Answered, NotFound, View
 from web.morning import describe_nights, label_of, trust_of
@@ -87,15 +87,8 @@ def seen_batch(view: View, night: str, *, as_of: datetime | None) -> tuple[Publi
     interval = view.named(night)
     if one.published and interval.start == one.published.interval.start:
         return one.published, one.trust
-    name, start = one.pipeline.name, interval.start
-    pointers = published_between(view.connection, {name: (start, start)})[name]
-    seen = next((pointer for pointer in pointers if pointer.kind == "prediction"), None)
-    nights = describe_nights(view, one.pipeline, first=interval, last=interval)
-    standing = judge_night(
-        one.pipeline, interval, attempt=None, predictions=bool(seen), rows=nights[0].state == NightState.LEARNING, now=view.now
-    )
-    standing = replace(standing, why=nights[0].why, state=NightState(nights[0].state))
-    return seen, trust_night(one.pipeline, interval, seen=seen, standing=standing, now=view.now)
+    found = stand_night(view.connection, one.pipeline, interval, now=view.now, alive=view.alive)
+    return found.seen(BatchKind.PREDICTION), found.trust
 
 
 def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | None, TrustLine]:
@@ -107,20 +100,17 @@ def _seen_then(view: View, night: str, *, as_of: datetime) -> tuple[Published | 
         return None, TrustLine(pipeline.name, interval, None, None, None, False, None, None, why)
     require_rows(view.connection, pipeline, seen.batch)
     freshness = judge_then(view, seen.interval if interval is None else None, as_of=as_of)
-    why = f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
-    line = TrustLine(
-        pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness is None, freshness,
-        seen.verdict, why, rows=seen.rows, hindsight_rows=seen.hindsight_rows,
+    return seen, trust_batch(
+        pipeline, seen, freshness=freshness, reason=f"As readers saw it at {as_of.isoformat(timespec='seconds')}."
     )  # fmt: skip
-    return seen, line
 
 
-def judge_then(view: View, newest: Interval | None, *, as_of: datetime) -> datetime | None:
-    """Since when the pipeline was late at that moment; None when it was fresh, or when one night alone is asked for."""
+def judge_then(view: View, newest: Interval | None, *, as_of: datetime) -> Freshness:
+    """Whether the pipeline was late at that moment; one night alone, which is asked for by name, is what it is."""
     name = view.pipeline.name
     if newest is None:
-        return None
-    return judge_pipelines(view.connection, [view.pipeline], newest={name: newest}, now=as_of, by=as_of)[name].late_since
+        return Freshness(True, None, None)
+    return judge_pipelines(view.connection, [view.pipeline], newest={name: newest}, now=as_of, by=as_of)[name]
 
 
 def key(view: View, text: str) -> Answered:
@@ -158,7 +148,7 @@ def _held(view: View, lines: Sequence[dict[str, Any]]) -> list[str]:
     if calendar.distance(first, last) > HISTORY_SHOWN:
         return []
     nights = describe_nights(view, view.pipeline, first=first, last=last)
-    return [night.night for night in nights if night.state == NightState.HELD]
+    return [night.night for night in nights if night.state == NightState.HELD and night.batch is None]
 
 
 def read_key(pipeline: Pipeline, text: str) -> list[Any]:

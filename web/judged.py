@@ -9,8 +9,7 @@ from domain.pipeline import Pipeline
 from domain.words import BatchKind
 from store.reads.connection import Connection, Row
 from store.reads.nights import verdict_on
-from store.reads.pipelines import NightLine, Published, published_between
-from store.reads.trust import judge_night, night_line, trust_night
+from store.reads.trust import NightStanding, stand_night
 from store.reads.verdicts import rule_history
 from web.answers import JudgedRule, Rule, RuleNight
 from web.edge import Answered, View
@@ -66,30 +65,22 @@ def worst_first(rules: Sequence[Rule]) -> list[Rule]:
     return sorted(rules, key=lambda one: (_WORST_FIRST.get(one.state, 3 if one.failing else 4), one.severity != "critical"))
 
 
-def judged_batch(pointers: Sequence[Published], line: NightLine | None) -> int | None:
+def judged_batch(night: NightStanding) -> int | None:
     """The input batch whose verdict tells of a night: that of its newest run, or else the one that readers see."""
-    if line and line.input_batch:
-        return line.input_batch
-    return next((one.batch for one in pointers if one.kind == BatchKind.INPUT), None)
+    if night.line and night.line.input_batch:
+        return night.line.input_batch
+    seen = night.seen(BatchKind.INPUT)
+    return seen.batch if seen else None
 
 
 def verdict(view: View, name: str) -> Answered:
     """The whole verdict on one night: each rule with its picture, its examples, and what it said on the nights before."""
     pipeline, interval = view.pipeline, view.named(name)
-    start = interval.start
-    line = night_line(view.connection, pipeline.name, start, alive=view.alive)
-    pointers = published_between(view.connection, {pipeline.name: (start, start)})[pipeline.name]
-    seen = {one.kind: one for one in pointers}
-    predictions = seen.get(BatchKind.PREDICTION)
-    standing = judge_night(
-        pipeline, interval, attempt=line.attempt if line else None, predictions=bool(predictions),
-        rows=BatchKind.INPUT in seen, now=view.now,
-    )  # fmt: skip
-    trust = trust_night(pipeline, interval, seen=predictions, standing=standing, now=view.now)
-    batch = judged_batch(pointers, line)
+    found = stand_night(view.connection, pipeline, interval, now=view.now, alive=view.alive)
+    standing, trust, batch = found.standing, found.trust, judged_batch(found)
     said = verdict_of(view.connection, batch)
     body = VerdictAnswer(
-        night=describe_alone(view, pipeline, interval, line=line, published=pointers, standing=standing), batch=batch,
+        night=describe_alone(view, pipeline, interval, found), batch=batch,
         outcome=said.outcome if said else None, reason=said.reason if said else standing.why, at=said.at if said else None,
         rules=_with_history(view, pipeline, interval, said.rules if said else []), trust=trust_of(trust),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from store.reads.connection import Row
 from store.reads.models import INSTEAD, estimates_of, moves, newest_quality, quality, tonights_models, versions
 from store.reads.nights import batches_of, usual_rows
 from store.reads.pipelines import NightLine, Published, faults_of, nights_between, published_between, waived_between
-from store.reads.trust import PipelineStanding, check_life, judge_night
+from store.reads.trust import NightStanding, PipelineStanding, check_life, held_since, judge_night
 from web.edge import Answered, View
 from web.schemas import Estimate, Figure, Morning, Move, Night, PipelineAnswer, Span, Summary, Trust, Version
 from web.trends import UNUSUAL, mark_nights, most_drifted, read_drift
@@ -169,19 +169,14 @@ def describe_night(
     )  # fmt: skip
 
 
-def describe_alone(
-    view: View,
-    pipeline: Pipeline,
-    interval: Interval,
-    *,
-    line: NightLine | None,
-    published: Sequence[Published],
-    standing: Standing,
-) -> Night:
+def describe_alone(view: View, pipeline: Pipeline, interval: Interval, found: NightStanding) -> Night:
     """The same of a night that is shown by itself: what its newest run has brought is asked for if readers do not see it."""
-    brought = [line.input_batch] if line and line.input_batch and all(one.kind != BatchKind.INPUT for one in published) else []
-    batches = batches_of(view.connection, brought)
-    return describe_night(pipeline, interval, line=line, published=published, standing=standing, batches=batches)
+    line, rows = found.line, found.seen(BatchKind.INPUT)
+    brought = [line.input_batch] if line and line.input_batch and rows is None else []
+    return describe_night(
+        pipeline, interval, line=line, published=found.published, standing=found.standing,
+        batches=batches_of(view.connection, brought),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +197,11 @@ class Taken:
         nights = []
         for interval in pipeline.calendar.between(first, last):
             line, published = by_start.get(interval.start), seen.get(interval.start, [])
-            kinds = {one.kind for one in published}
+            kinds = {one.kind: one for one in published}
             standing = judge_night(
                 pipeline, interval, attempt=line.attempt if line else None, now=view.now,
                 predictions=BatchKind.PREDICTION in kinds, rows=BatchKind.INPUT in kinds,
-                waived=self.waived[pipeline.name].get(interval.start, ""),
+                waived=self.waived[pipeline.name].get(interval.start, ""), held=held_since(kinds.get(BatchKind.PREDICTION)),
             )  # fmt: skip
             nights.append(
                 describe_night(pipeline, interval, line=line, published=published, standing=standing, batches=self.batches)

@@ -17,10 +17,10 @@ from store.reads.nights import (
     stages_of,
     usual_rows,
 )
-from store.reads.pipelines import Published, published_between, waived_between
+from store.reads.pipelines import Published
 from store.reads.pruned import pruned, tell_pruned
 from store.reads.rows import Question, column_types, read_page, remembered
-from store.reads.trust import judge_night, night_line, trust_night
+from store.reads.trust import stand_night
 from store.reads.verdicts import drift_of
 from web.answers import DriftFigure, NightDiff
 from web.differences import read_diff
@@ -38,22 +38,16 @@ def night(view: View, name: str) -> Answered:
     """One night of one pipeline; `latest` is the newest that readers see predictions of."""
     pipeline, interval = view.pipeline, view.named(name)
     start = interval.start
-    line = night_line(view.connection, pipeline.name, start, alive=view.alive)
-    pointers = published_between(view.connection, {pipeline.name: (start, start)})[pipeline.name]
-    seen = {one.kind: one for one in pointers}
-    predictions, rows = seen.get(BatchKind.PREDICTION), seen.get(BatchKind.INPUT)
-    standing = judge_night(
-        pipeline, interval, attempt=line.attempt if line else None, predictions=bool(predictions), rows=bool(rows), now=view.now,
-        waived=waived_between(view.connection, {pipeline.name: (start, start)})[pipeline.name].get(start, ""),
-    )  # fmt: skip
-    trust = trust_night(pipeline, interval, seen=predictions, standing=standing, now=view.now)
+    found = stand_night(view.connection, pipeline, interval, now=view.now, alive=view.alive)
+    line, standing, trust = found.line, found.standing, found.trust
+    predictions, rows = found.seen(BatchKind.PREDICTION), found.seen(BatchKind.INPUT)
     runs = runs_of(view.connection, pipeline.name, start=start)
     landed = rows.batch if rows else line.input_batch if line else None
-    judged = judged_batch(pointers, line)
+    judged = judged_batch(found)
     scored = line.prediction_batch if line and line.prediction_batch else predictions.batch if predictions else None
     stages = [stage_of(one) for one in stages_of(view.connection, line.attempt.run)] if line else []
     body = NightAnswer(
-        night=describe_alone(view, pipeline, interval, line=line, published=pointers, standing=standing),
+        night=describe_alone(view, pipeline, interval, found),
         usual_rows=usual_rows(view.connection, [pipeline.name]).get(pipeline.name),
         attempts=[_attempt(run) for run in runs],
         stages=stages,

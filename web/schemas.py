@@ -27,7 +27,7 @@ class Trust(_Answer):
     fresh: bool = Field(description="whether every night that was due is published")
     late_since: datetime | None = Field(description="the deadline that passed unmet")
     verdict: str | None = Field(
-        description="what validation said of the rows behind the numbers; held: none are shown, and reason says why"
+        description="what validation said of the rows behind the numbers; held: if any are shown do not use them; reason says why"
     )
     reason: str = Field(description="one sentence: why it is so, and what readers see meanwhile")
     hindsight: Literal["none", "some", "all"] = Field(

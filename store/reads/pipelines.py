@@ -259,12 +259,13 @@ def ledger_mark(connection: Connection, name: str | None) -> Mark:
 
 
 _MARK = sql.SQL("""
-SELECT u.publication, concat_ws('/', u.publication, r.*, s.*, a.*, p.*, d.*) AS ledger
+SELECT u.publication, concat_ws('/', u.publication, r.*, s.*, a.*, p.*, d.*, w.*) AS ledger
 FROM (SELECT max(id) AS publication FROM reading.publication WHERE %(name)s::text IS NULL OR pipeline = %(name)s) u,
     (SELECT max(id), max(ended_at), count(ended_at) FROM reading.run WHERE %(name)s::text IS NULL OR pipeline = %(name)s) r,
     (SELECT max(id) FROM reading.stage_run) s,
     (SELECT max(id) FROM reading.alias_move) a,
     (SELECT max(id) FROM reading.pruning) d,
+    (SELECT max(at), count(*) FROM reading.waived WHERE %(name)s::text IS NULL OR pipeline = %(name)s) w,
     (SELECT max(registered_at), count(*), string_agg(name || fault, '/' ORDER BY name)
         FROM reading.pipeline WHERE %(name)s::text IS NULL OR name = %(name)s) p
 """)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
-from domain.standing import Attempt, NightState, Standing, explain_trust, judge_learning, judge_standing
+from domain.standing import Attempt, NightState, Standing, bare, explain_trust, judge_learning, judge_standing
 from domain.trust import Freshness, TrustLine, deadline_of, judge_freshness
 from domain.words import BatchKind, Outcome, RunState
 from store.reads.connection import Connection
@@ -19,6 +19,7 @@ from store.reads.pipelines import (
     newest_published,
     newest_tried,
     nights_between,
+    published_between,
     waived_between,
 )
 
@@ -49,8 +50,22 @@ class PipelineStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class NightStanding:
+    """How one night stands at one moment: its newest run, what readers see of it by kind, and its trust line."""
+
+    line: NightLine | None
+    published: Sequence[Published]
+    standing: Standing
+    trust: TrustLine
+
+    def seen(self, kind: BatchKind) -> Published | None:
+        return next((one for one in self.published if one.kind == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
-    """What the ledger says of one pipeline: the newest of each kind, and what was `asked` of the night that made it late."""
+    """What the ledger says of one pipeline: the newest of each kind, who has `waived` the newest that was tried, and what was
+    `asked` of the night that made it late."""
 
     published: Published | None
     learned: Published | None
@@ -58,6 +73,7 @@ class _Read:
     freshness: Freshness
     tried: NightLine | None
     asked: NightLine | None
+    waived: str
     gaps: Sequence[Interval]
 
 
@@ -73,14 +89,21 @@ def stand(connection: Connection, pipelines: Sequence[Pipeline], *, now: datetim
     tried = check_life(connection, {name: [line] for name, line in newest_tried(connection, names).items()}, alive=alive)
     asked = nights_between(connection, {name: (night.start, night.start) for name, night in missed.items()})
     asked = check_life(connection, asked, alive=alive)
+    ahead = {name: (line.interval.start,) * 2 for name, (line,) in tried.items() if _is_ahead(line, newest[name])}
+    waived = waived_between(connection, ahead)
     gaps = find_gaps(connection, names)
     return [
         _stand(one, now=now, read=_Read(
             predictions.get(name), rows.get(name), newest[name], fresh[name],
-            next(iter(tried.get(name, ())), None), next(iter(asked.get(name, ())), None), gaps.get(name, []),
+            next(iter(tried.get(name, ())), None), next(iter(asked.get(name, ())), None),
+            next(iter(waived.get(name, {}).values()), ""), gaps.get(name, []),
         ))
         for one, name in zip(pipelines, names, strict=True)
     ]  # fmt: skip
+
+
+def _is_ahead(line: NightLine, newest: Interval | None) -> bool:
+    return newest is None or line.interval.start > newest.start
 
 
 def judge_pipelines(
@@ -118,12 +141,6 @@ def check_life(
     return {name: [_marked(line, keys.get((name, line.interval.start)), alive) for line in some] for name, some in lines.items()}
 
 
-def night_line(connection: Connection, pipeline: str, start: datetime, *, alive: Alive) -> NightLine | None:
-    """The newest run of one night that tells something, marked in the same way."""
-    lines = check_life(connection, nights_between(connection, {pipeline: (start, start)}), alive=alive)
-    return next(iter(lines[pipeline]), None)
-
-
 def _marked(line: NightLine, key: int | None, alive: Alive) -> NightLine:
     if key is None:
         return line
@@ -132,15 +149,37 @@ def _marked(line: NightLine, key: int | None, alive: Alive) -> NightLine:
 
 def judge_night(
     pipeline: Pipeline, interval: Interval, *, attempt: Attempt | None, predictions: bool, rows: bool, now: datetime,
-    waived: str = "",
+    waived: str = "", held: str | None = None,
 ) -> Standing:  # fmt: skip
     """How one night stands, as `domain.standing` says it."""
     calendar = pipeline.calendar
     overdue = deadline_of(interval, calendar=calendar, at=pipeline.publish.deadline) <= now
     return judge_standing(
         pipeline=pipeline.name, label=calendar.label(interval), attempt=attempt, predictions=predictions, rows=rows,
-        overdue=overdue, waived=waived,
+        overdue=overdue, waived=waived, held=held,
     )  # fmt: skip
+
+
+def held_since(seen: Published | None) -> str | None:
+    """Why the predictions that readers see of a night were held after they were published; None when they were not."""
+    return seen.verdict_reason or "" if seen is not None and seen.verdict == Outcome.HELD else None
+
+
+def stand_night(
+    connection: Connection, pipeline: Pipeline, interval: Interval, *, now: datetime, alive: Alive
+) -> NightStanding:  # fmt: skip
+    """How one night stands at `now`."""
+    span = {pipeline.name: (interval.start, interval.start)}
+    line = next(iter(check_life(connection, nights_between(connection, span), alive=alive)[pipeline.name]), None)
+    published = published_between(connection, span)[pipeline.name]
+    seen = next((one for one in published if one.kind == BatchKind.PREDICTION), None)
+    waived = waived_between(connection, {} if published else span)
+    standing = judge_night(
+        pipeline, interval, attempt=line.attempt if line else None, predictions=seen is not None, rows=bool(published), now=now,
+        waived=waived.get(pipeline.name, {}).get(interval.start, ""), held=held_since(seen),
+    )  # fmt: skip
+    trust = trust_night(pipeline, interval, seen=seen, standing=standing, now=now)
+    return NightStanding(line, published, standing, trust)
 
 
 def _stand(pipeline: Pipeline, *, now: datetime, read: _Read) -> PipelineStanding:
@@ -150,10 +189,10 @@ def _stand(pipeline: Pipeline, *, now: datetime, read: _Read) -> PipelineStandin
     last = tried.interval if tried else None
 
     def judged(night: Interval, of: NightLine | None) -> Standing:
+        shown = published if seen and seen.start == night.start else None
         return judge_night(
-            pipeline, night, attempt=of.attempt if of else None, now=now,
-            predictions=bool(seen and seen.start == night.start),
-            rows=bool(rows and rows.start == night.start),
+            pipeline, night, attempt=of.attempt if of else None, now=now, predictions=shown is not None,
+            rows=bool(rows and rows.start == night.start), waived=read.waived if of is tried else "", held=held_since(shown),
         )  # fmt: skip
 
     night = question = tried.interval if tried and (by is None or tried.interval.start >= by.start) else None
@@ -163,7 +202,7 @@ def _stand(pipeline: Pipeline, *, now: datetime, read: _Read) -> PipelineStandin
     reason = explain_trust(
         freshness=freshness, calendar=calendar, published=seen,
         learned=rows, question=judged(question, asked) if question else None,
-        question_label=calendar.label(question) if question else "", gaps=read.gaps,
+        question_label=calendar.label(question) if question else "", gaps=read.gaps, held=held_since(published),
     )  # fmt: skip
     focus = _newest(last, by) or question or calendar.before(now)
     line = tried if tried and focus and tried.interval.start == focus.start else None
@@ -185,9 +224,15 @@ def _newest(*intervals: Interval | None) -> Interval | None:
 def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshness, reason: str) -> TrustLine:
     if seen is None:
         return TrustLine(pipeline.name, None, None, None, None, freshness.fresh, freshness.late_since, None, reason)
+    return trust_batch(pipeline, seen, freshness=freshness, reason=reason)
+
+
+def trust_batch(pipeline: Pipeline, seen: Published, *, freshness: Freshness, reason: str) -> TrustLine:
+    """The trust line of a batch that readers see, or saw."""
     return TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness.fresh,
         freshness.late_since, seen.verdict, reason, rows=seen.rows, hindsight_rows=seen.hindsight_rows,
+        held=bare(held_since(seen) or ""),
     )  # fmt: skip
 
 

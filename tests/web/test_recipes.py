@@ -13,6 +13,9 @@ import pytest
 from bookkeeping import Ledger
 
 from infra.postgres import program_folders
+from infra.settings import Settings
+from tasks.holding import hold
+from tests.patience import wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/read-predictions.md").read_text()
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
@@ -73,9 +76,15 @@ def test_the_link_for_spreadsheets(published: Ledger, places: dict[str, str], tr
     assert len(httpx.get(f"{link}&region=north&columns=shop,probability&sort=-probability").text.splitlines()) == 24
 
 
-def test_any_language_stops_when_the_numbers_are_late(published: Ledger, places: dict[str, str], clock: Any) -> None:
+def test_any_language_stops_when_the_numbers_are_late_or_held(
+    published: Ledger, places: dict[str, str], trust: Callable[[], str], settings: Settings, clock: Any
+) -> None:
     code = recipe("Any language, over HTTP")
     exec(code, {**places})
+    hold(published.definition, published.night("2024-01-04"), settings, who="ada", why="in cents", holder={})
+    wait_for(lambda: "held" in trust())
+    with pytest.raises(SystemExit, match="which is held: by ada: in cents"):
+        exec(code, {**places})
     clock.now = clock.now.replace(month=2)
     with pytest.raises(SystemExit, match="Readers keep the night of 2024-01-04"):
         exec(code, {**places})

@@ -14,6 +14,7 @@ from domain.errors import UsageError
 from infra.settings import Settings
 from store.runs import claim
 from tasks.export import export
+from tasks.holding import hold, release
 from tasks.waiving import waive
 
 PATHS = [
@@ -116,6 +117,33 @@ def test_a_held_night_says_that_it_is_held_and_why_in_the_same_words_everywhere(
         assert (refused.status_code, words in refused.json()["detail"].replace("Held:", "held:")) == (404, True)
     with pytest.raises(UsageError, match=re.escape(words)):
         export(settings, "shops", tmp_path / "x.csv", night="2024-01-05", as_of=None, now=clock())
+
+
+def test_what_was_held_after_readers_saw_it_says_so_and_why_wherever_it_is_shown(
+    published: Ledger, client: TestClient, settings: Settings, ask: Callable, clock: Callable, tmp_path: Path
+) -> None:
+    ada = {"who": "ada", "holder": {"pid": 1}}
+    hold(published.definition, published.night("2024-01-04"), settings, why="prices, in cents", **ada)
+    words = "held: by ada: prices - in cents"
+    for path in ("/p/shops", "/p/shops/2024-01-04", "/p/shops/2024-01-04/verdict", "/p/shops/rows", "/p/shops/key/s000003"):
+        page = client.get(path)
+        assert page.headers["overnight-trust"].endswith(f"; fresh; {words}"), path
+        assert f"<span>{words}</span>" in page.text
+        assert '<div class="trust is-late"' in page.text
+    one = ask("/")["pipelines"][0]
+    assert (one["state"], one["todo"]) == ("held", "overnight release shops 2024-01-04 --why …")
+    assert one["trust"]["reason"] == "Readers keep the night of 2024-01-04, which is held: by ada: prices, in cents."
+    night = ask("/p/shops/2024-01-04")
+    assert (night["night"]["state"], len(night["rows"])) == ("held", 12)
+    assert night["trust"]["reason"] == "Published, and held since: by ada: prices, in cents; readers go on seeing it."
+    assert ask("/p/shops/key/s000003")["held_nights"] == [], "readers see something of it"
+    assert words in client.get("/p/shops/feed.atom").text
+    assert words in client.get("/p/shops/rows.csv?trust=yes").text.splitlines()[0]
+    file = tmp_path / "newest.csv"
+    export(settings, "shops", file, night=None, as_of=None, now=clock.now, comment=True)
+    assert file.read_text().splitlines()[0].endswith(words)
+    release(published.definition, published.night("2024-01-04"), settings, why="they are euros", **ada)
+    assert ask("/p/shops")["trust"]["verdict"] == "passed with rejects"
 
 
 def test_a_first_night_that_is_held_says_so_before_anything_was_ever_published(
@@ -221,6 +249,23 @@ def test_a_night_that_was_waived_is_not_late(published: Ledger, settings: Settin
     page = client.get("/p/shops/2024-01-05").text
     assert "late since" not in page
     assert "Left out on purpose, by ada: stocktaking." in page
+
+
+def test_a_night_that_failed_and_was_waived_is_nobody_s_trouble(
+    published: Ledger, settings: Settings, client: TestClient, ask: Callable, clock: Callable
+) -> None:
+    published.fail("2024-01-05")
+    clock.now = datetime(2024, 1, 6, 5, tzinfo=UTC)
+    night = "/p/shops/2024-01-05"
+    before = client.get(f"{night}/verdict")
+    assert ask("/")["headline"] == "1 of 1 needs somebody: shops failed."
+    waive(published.definition, [published.night("2024-01-05")], settings, who="ada", why="stocktaking")
+    assert client.get(f"{night}/verdict", headers={"If-None-Match": before.headers["etag"]}).status_code == 200
+    summary = ask("/p/shops")["summary"]
+    assert (summary["state"], summary["todo"], ask("/")["headline"]) == ("waived", "", "The night is published.")
+    assert ask(night)["night"] == ask(f"{night}/verdict")["night"]
+    clock.now = datetime(2024, 1, 8, tzinfo=UTC)
+    assert ask(f"{night}/verdict")["trust"]["fresh"], "nobody waits for it here either"
 
 
 def test_nobody_waits_for_waived_nights_wherever_it_is_asked(
