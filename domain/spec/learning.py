@@ -41,7 +41,10 @@ class Features(Strict):
     datetime: tuple[str, ...] = ()
     text: tuple[str, ...] = Field((), description="columns of words, learned by which words they hold")
     confirmed: tuple[str, ...] = Field((), description="features that tell the answer almost alone, and may all the same")
-    hook: str | None = Field(None, description="features.py:build, a function from a frame of rows to one of features")
+    hook: str | None = Field(None, description=(
+        "features.py:build, a function from a frame of rows to one of features; what it looks up belongs into that file too, for "
+        "of others no change is noticed"
+    ))  # fmt: skip
 
     @property
     def columns(self) -> tuple[str, ...]:
