@@ -8,10 +8,11 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from deployments.catalogue import Definition
-from domain.errors import OvernightError
+from domain.errors import LockHeld, OvernightError, StageFailed
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport, worst_exit_code
@@ -127,13 +128,16 @@ def _directly(
         for report in take_late_nights(definition, nights[0], settings, call=call):
             late.append(report)
             yield report
+    take = partial(take_night, trigger=trigger, call=call, holder=holder, model=model)
     for night in nights:
         if trigger == BACKFILL:
             give_way(settings)
-        report = take_night(
-            definition, night, settings, trigger=trigger, call=call, holder=holder, model=model,
-            also=describe_retakes(definition, late),
-        )  # fmt: skip
+        try:
+            report = take(definition, night, settings, also=describe_retakes(definition, late))
+        except LockHeld as error:
+            if trigger != BACKFILL:
+                raise
+            report = NightReport.without_run(definition.pipeline.name, night, str(error), exit_code=error.exit_code)
         codes.append(report.exit_code)
         yield report
     return worst_exit_code(codes)
@@ -197,18 +201,24 @@ def _through_prefect(
         env={**os.environ, "OVERNIGHT_PREFECT_API_URL": url},
     )
     assert process.stdout is not None
+    begun = 0
     try:
         for line in process.stdout:
             document = _report_in(line)
             if document is None:  # a user's own code or estimator printed something
                 sys.stderr.write(line)
                 continue
+            begun += 1
             yield NightReport.from_json(document, exit_code=document.get("exit_code", 0))
-        return process.wait()
+        code = process.wait()
     except BaseException:
         process.terminate()  # the night that is under way closes its line and lets its lock go
         process.wait()
         raise
+    if code < 0:
+        why = f"the process that took the nights was ended by signal {-code} after {begun} of {len(nights)}"
+        raise StageFailed(why, where=name, hint=f"overnight status {name}")
+    return code
 
 
 def _report_in(line: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from domain.errors import EXIT_DONE, EXIT_HELD
+from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD
 from domain.interval import Interval
 from domain.words import RunState, Stage, StageState
 
@@ -53,6 +53,11 @@ class NightReport:
     rows_scored: int = 0
     stages: tuple[StageReport, ...] = ()
     exit_code: int = 0
+
+    @classmethod
+    def without_run(cls, pipeline: str, interval: Interval, why: str, *, exit_code: int = EXIT_FAILED) -> "NightReport":
+        """Of a night for which no run was opened, or whose process ended without a word."""
+        return cls(0, pipeline, interval, RunState.FAILED, why, exit_code=exit_code)
 
     def to_json(self) -> dict[str, Any]:
         return {

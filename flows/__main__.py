@@ -107,6 +107,8 @@ def _exit_code(outcome: object) -> int:
     if isinstance(outcome, OvernightError):
         print(outcome, file=sys.stderr)
         return outcome.exit_code
+    if isinstance(outcome, Exception):
+        print(f"unexpected {type(outcome).__name__}: {outcome}", file=sys.stderr)
     if isinstance(outcome, NightReport):
         return outcome.exit_code
     return worst_exit_code(one.exit_code for one in outcome) if isinstance(outcome, list) else EXIT_FAILED

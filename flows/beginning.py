@@ -1,4 +1,4 @@
-"""A night that does not begin: asked for again while that may help, and told to people at once when it does not."""
+"""Nights that do not begin: asked for again while that may help, and told to people at once when it does not."""
 
 import functools
 import logging
@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 
 def begun_or_told(take: Callable[P, T]) -> Callable[P, T]:
-    """A night that was begun ends in a report. What is raised instead kept it from beginning, whatever it was."""
+    """A night that was begun ends in a report. What is raised instead kept it from beginning, whatever it was. So it is with
+    what comes before the first night of a backfill."""
 
     @functools.wraps(take)
     def patient(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -49,9 +50,10 @@ def _try_again(take: Callable[[], T]) -> T:
 
 def _tell(error: Exception) -> None:
     given = flow_run.get_parameters()
+    nights = f"{given['start']} to {given['end']}" if "start" in given else given.get("interval")
     try:
         tell_unbegun(
-            str(given.get("pipeline")), error, readable_settings(), night=given.get("interval"), moment=scheduled_moment(),
+            str(given.get("pipeline")), error, readable_settings(), night=nights, moment=scheduled_moment(),
             now=datetime.now(UTC), trigger=trigger(), asked=asks_to_tell(),
         )  # fmt: skip
     except Exception as other:  # what people cannot be told stands in Prefect all the same

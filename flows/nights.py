@@ -9,11 +9,10 @@ from typing import Any
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments.catalogue import Definition
-from domain.errors import OvernightError
+from domain.errors import EXIT_FAILED, OvernightError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode, Tonight
 from domain.report import NightReport
-from domain.words import RunState
 from flows.occasion import holder, is_on_errand, is_scheduled, on_errand, scheduled_moment
 from flows.outcome import announce, outcome_of, stop_if_cancelled
 from infra.settings import Settings
@@ -77,7 +76,7 @@ def _take_one(flow: Callable[..., Any], definition: Definition, night: Interval,
     # No run was opened: another process has the night, or the ledger is away.
     error = outcome if isinstance(outcome, OvernightError) else None
     reason = str(error) if error else "Prefect ended the run of this night before it began"
-    report = NightReport(0, name, night, RunState.FAILED, reason, exit_code=error.exit_code if error else 1)
+    report = NightReport.without_run(name, night, reason, exit_code=error.exit_code if error else EXIT_FAILED)
     announce(definition, report)
     return report
 

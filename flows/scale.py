@@ -11,11 +11,10 @@ from prefect.states import Failed
 from prefect_dask.task_runners import DaskTaskRunner
 
 from deployments.catalogue import Definition
-from domain.errors import OrchestratorUnavailable, OvernightError
+from domain.errors import EXIT_FAILED, OvernightError
 from domain.interval import Interval
 from domain.planning import BACKFILL, ModelMode
 from domain.report import NightReport
-from domain.words import RunState
 from flows.occasion import on_errand
 from flows.outcome import announce, stop_if_cancelled
 from flows.policy import POLICY
@@ -44,7 +43,7 @@ def take_nights_on_dask(
     reports: list[NightReport] = []
     pieces, under_way = deque(pieces_of(definition, nights, model=model, tell=tell_others)), deque[tuple[Any, Any]]()
     with DaskTaskRunner(address=address) as runner:
-        lanes = _count_lanes(runner, address) * AHEAD
+        lanes = count_workers(runner.client) * AHEAD
         while pieces or under_way:
             while pieces and len(under_way) < lanes:
                 give_way(settings)
@@ -62,13 +61,6 @@ def take_nights_on_dask(
 _NAMES = ("pipeline", "label", "model", "backfill", "holder", "place")
 
 
-def _count_lanes(runner: Any, address: str) -> int:
-    try:
-        return count_workers(runner.client)
-    except OSError as error:
-        raise OrchestratorUnavailable(f"no Dask scheduler answers at {address}", hint="dask scheduler") from error
-
-
 def _report(definition: Definition, interval: Interval, future: Any) -> NightReport:
     try:
         outcome = future.result(raise_on_failure=False)
@@ -77,5 +69,5 @@ def _report(definition: Definition, interval: Interval, future: Any) -> NightRep
     if isinstance(outcome, NightReport):
         return outcome
     reason = str(outcome) or type(outcome).__name__
-    exit_code = outcome.exit_code if isinstance(outcome, OvernightError) else 1
-    return NightReport(0, definition.pipeline.name, interval, RunState.FAILED, reason, exit_code=exit_code)
+    exit_code = outcome.exit_code if isinstance(outcome, OvernightError) else EXIT_FAILED
+    return NightReport.without_run(definition.pipeline.name, interval, reason, exit_code=exit_code)

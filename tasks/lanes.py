@@ -25,7 +25,6 @@ from domain.errors import OvernightError
 from domain.interval import Interval
 from domain.planning import ModelMode
 from domain.report import NightReport
-from domain.words import RunState
 from infra.prefect_home import settings_environment
 from infra.settings import Settings
 from store.recovery import close_dead_runs
@@ -156,7 +155,7 @@ class Lanes:
             done.add(place)
 
     def _failure(self, place: int, why: str, *, exit_code: int) -> NightReport:
-        return NightReport(0, self.definition.pipeline.name, self.nights[place], RunState.FAILED, why, exit_code=exit_code)
+        return NightReport.without_run(self.definition.pipeline.name, self.nights[place], why, exit_code=exit_code)
 
     def _open_gates(self) -> None:
         for lane in self.lanes:

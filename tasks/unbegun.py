@@ -68,7 +68,7 @@ def describe(label: str, name: str, error: Exception) -> tuple[str, str]:
         return f"{label}: under way already", f"{label} is left to another run, which tells nobody how it ends: {error}"
     said = str(error) if isinstance(error, OvernightError) else f"unexpected {type(error).__name__}: {error}"
     way_out = "" if getattr(error, "hint", "") else f" Try: overnight check {name}"
-    return f"{label}: not begun", f"{label} could not be taken: {said}{way_out}"
+    return f"{label}: not taken", f"{label} could not be taken: {said}{way_out}"
 
 
 def _interval(pipeline: Pipeline | None, night: str | None, moment: datetime) -> Interval | None:

@@ -1,8 +1,11 @@
 """A real Prefect server for the flows' tests: one per session, on SQLite, in a home of its own."""
 
+import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -73,3 +76,29 @@ def here(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     load_settings.cache_clear()
     yield settings
     load_settings.cache_clear()
+
+
+class Inbox(list[dict[str, str]]):
+    url = ""
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """A real address for messages: a small HTTP server that keeps what it gets."""
+    box = Inbox()
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            box.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Keep)
+    box.url = f"json://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield box
+    server.shutdown()
+    server.server_close()

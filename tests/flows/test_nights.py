@@ -258,10 +258,13 @@ def test_a_backfill_side_by_side_is_cancelled_in_prefect_between_two_nights(
             api.cancel(run.id)
 
     with listening(cancel):
-        state = backfill("shops", "2024-01-01", "2024-01-08", parallel=2, return_state=True)
+        state = backfill("shops", "2024-01-01", "2024-01-08", parallel=2, tell=True, return_state=True)
     assert (state.is_cancelled(), state.message) == (True, "cancelled after 2 nights: 2 published")
     assert {state for state, _, _ in nights_of(writer)} <= {"published", "failed"}
     assert 2 <= len(nights_of(writer)) < 8
+    with writer.connect() as connection:
+        asked = connection.scalars(sa.text("SELECT DISTINCT holder->>'tell' FROM overnight.run")).all()
+    assert asked == ["true"], "who listens is woken, as was asked for"
 
 
 def _has_begun(writer: sa.Engine) -> bool:

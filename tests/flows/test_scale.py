@@ -22,10 +22,12 @@ from store.engine import transaction
 from store.pipelines import register
 from tasks import spread
 from tasks.night import take_night
+from tests.flows.conftest import Inbox
 from tests.patience import wait_for
 
 pytestmark = pytest.mark.slow(25)  # a scheduler, two workers and Prefect's server are started
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 13)]
+WITHOUT_FILE = "2024-01-13"
 
 
 @dataclass
@@ -100,7 +102,7 @@ def nights_of(definition: Definition, settings: Settings) -> list[NightReport]:
 
 def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_gives(
     cluster: Cluster, prefect: str, shops: Definition, settings: Settings, owner: sa.Engine, writer: sa.Engine,
-    write_day: Callable[..., Path],
+    write_day: Callable[..., Path], inbox: Inbox, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from threading import Thread
 
@@ -108,7 +110,7 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
     from flows.outcome import outcome_of
 
     calendar = shops.pipeline.calendar
-    ends = calendar.named(DAYS[0]), calendar.named(DAYS[-1])
+    ends = calendar.named(DAYS[0]), calendar.named(WITHOUT_FILE)
     for day in DAYS:
         write_day(day)
     nights_of(shops, settings)
@@ -120,10 +122,14 @@ def test_a_backfill_on_workers_of_which_one_is_killed_gives_what_one_process_giv
 
     killer = Thread(target=kill, daemon=True)
     killer.start()
-    reports = outcome_of(backfill("spread", DAYS[0], DAYS[-1], tell=True, return_state=True))
+    monkeypatch.setenv("OVERNIGHT_NOTIFY", inbox.url)
+    load_settings.cache_clear()
+    reports = outcome_of(backfill("spread", DAYS[0], WITHOUT_FILE, tell=True, return_state=True))
     killer.join()
+    assert [one["title"] for one in inbox] == [f"spread {WITHOUT_FILE}: failed"]
     # What a worker had just published when it was killed, the next one finds done.
-    assert {report.state for report in reports} <= {RunState.PUBLISHED, RunState.SKIPPED}, [report.reason for report in reports]
+    states = [report.state for report in reports]
+    assert (set(states[:-1]) <= {RunState.PUBLISHED, RunState.SKIPPED}, states[-1]) == (True, RunState.FAILED), reports
     assert [report.interval.start for report in reports] == [night.start for night in calendar.between(*ends)]
     assert published(writer, "spread") == published(writer, "shops")
     with transaction(writer) as connection:
@@ -168,9 +174,18 @@ def test_a_big_nights_ranges_on_workers_give_the_same_predictions(
 
 
 def test_without_a_scheduler_the_sentence_says_so(
-    shops: Definition, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+    prefect: str, here: Settings, shops: Definition, owner: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.backfill import backfill
+
     monkeypatch.setattr("infra.cluster.ANSWERS_WITHIN", 1)
+    monkeypatch.setattr("flows.beginning.RETRY_DELAYS", ())
+    monkeypatch.setenv("OVERNIGHT_DASK_ADDRESS", "tcp://127.0.0.1:1")
+    load_settings.cache_clear()
+    state = backfill(on_dask(shops, owner).pipeline.name, DAYS[0], DAYS[-1], return_state=True)
+    assert (state.is_failed(), state.message) == (
+        True, "the Dask scheduler at tcp://127.0.0.1:1 does not answer. Try: overnight doctor"
+    )  # fmt: skip
     nights = [shops.pipeline.calendar.named(DAYS[0])]
     with pytest.raises(OrchestratorUnavailable, match=r"Dask scheduler at tcp://127\.0\.0\.1:1 does not answer"):
         list(

@@ -1,12 +1,9 @@
-"""What people are told, sent to a real address: a small HTTP server that keeps what it gets."""
+"""What people are told, sent to a real address."""
 
-import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,33 +25,9 @@ from tasks.telling import tell_at_once, tell_due
 from tasks.unbegun import tell_unbegun
 from tasks.waiving import waive
 from tasks.watch import watch
+from tests.flows.conftest import Inbox
 
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-class Inbox(list[dict[str, str]]):
-    url = ""
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    box = Inbox()
-
-    class Keep(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            box.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Keep)
-    box.url = f"json://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield box
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
@@ -170,7 +143,7 @@ def test_a_night_that_cannot_begin_is_told_at_once_and_once_with_the_command_tha
     assert untaken(here, broken.value)
     assert not untaken(here, broken.value), "a retry of the same night is no news"
     (message,) = inbox
-    assert message["title"] == "shops 2024-01-05: not begun"
+    assert message["title"] == "shops 2024-01-05: not taken"
     assert message["message"].startswith("shops 2024-01-05 could not be taken: ")
     assert "unknown key 'colums'; did you mean 'columns'?" in message["message"]
     assert message["message"].endswith("Try: overnight check shops")
@@ -208,6 +181,7 @@ def test_a_run_of_the_schedule_asks_again_and_then_tells_what_keeps_its_night_fr
     prefect: str, here: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine, inbox: Inbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    import flows.backfill
     import flows.beginning
     import flows.nightly
     import flows.occasion
@@ -234,8 +208,10 @@ def test_a_run_of_the_schedule_asks_again_and_then_tells_what_keeps_its_night_fr
         whole = file.read_text()
         file.write_text(whole.replace("name: shops", "name: shop"))
         assert [take().is_failed() for _ in range(2)] == [True, True]
+        assert flows.backfill.backfill("shops", "2024-01-01", "2024-01-05", tell=True, return_state=True).is_failed()
         file.write_text(whole)
-    assert [one["title"].rpartition(": ")[2] for one in inbox] == ["under way already", "not begun"]
+    assert [one["title"].rpartition(": ")[2] for one in inbox] == ["under way already", "not taken", "not taken"]
+    assert inbox[2]["title"].startswith("shops 2024-01-01 to 2024-01-05: ")
     load_settings.cache_clear()
     monkeypatch.setattr(flows.beginning, "RETRY_DELAYS", (0.0,))
     monkeypatch.setattr(flows.nightly, "prepare", away_at_first)
@@ -258,12 +234,12 @@ def test_one_line_of_a_crontab_takes_the_nights_and_tells_how_they_went_and_what
     def say(*words: str) -> int:
         return subprocess.run([sys.executable, "-m", "cli.main", *words, "--tell"], check=False, capture_output=True).returncode
 
-    assert say("backfill", "shops", "--mode", "missing", "--to", due) == EXIT_SOURCE
+    assert say("backfill", "shops", "--mode", "missing", "--to", due, "--parallel", "2") == EXIT_SOURCE
     assert [one["title"] for one in inbox] == [f"shops {due}: failed", "Overnight: 1 of 1 late"]
     assert inbox[1]["message"].startswith(f"shops {due}: late, failed: ")
     file.write_text(file.read_text().replace("columns:", "colums:"))
     assert [say("run", "shops", "--interval", due) for _ in range(2)] == [EXIT_USAGE, EXIT_USAGE]
-    assert [one["title"] for one in inbox[2:]] == [f"shops {due}: not begun"]
+    assert [one["title"] for one in inbox[2:]] == [f"shops {due}: not taken"]
 
 
 def test_wrong_settings_do_not_keep_the_message_that_they_are_wrong(
