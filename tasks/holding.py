@@ -16,7 +16,7 @@ from domain.standing import HELD_BY
 from domain.words import BatchKind, BatchState, Outcome, RunState
 from infra.settings import Settings
 from store.actions import HOLD, RELEASE, standing_hold
-from store.batches import Batch, newest_batch, newest_verdict, record_verdict
+from store.batches import Batch, load_batch, newest_batch, newest_verdict, record_verdict
 from store.engine import transaction
 from store.models import record_action
 from store.publications import published_batches
@@ -46,8 +46,8 @@ def hold(
 
     def speak(connection: sa.Connection, run: Run, batch: Batch | None) -> str:
         reason = f"{HELD_BY}{who}: {why}"
-        if batch is not None and batch.state is BatchState.SEALED:
-            _say_again(connection, run, batch, outcome=Outcome.HELD, reason=reason)
+        for each in _spoken_of(connection, run, batch):
+            _say_again(connection, run, each, outcome=Outcome.HELD, reason=reason)
         return reason
 
     return _act(definition, interval, settings, what=HOLD, who=who, why=why, holder=holder, speak=speak)
@@ -69,9 +69,11 @@ def release(
             raise UsageError(f"batch {batch.id} has no rows that could be published", hint=_again(definition, interval))
         if known[0] is not Outcome.HELD and not _is_held(connection, definition, interval):
             raise UsageError(f"this night is not held: {known[1]}", hint=f"overnight status {definition.pipeline.name}")
-        outcome = Outcome.PASSED_WITH_REJECTS if batch.rejected else Outcome.PASSED
         reason = f"released by {who}: {why} (it was {known[1]})"
-        _say_again(connection, run, batch, outcome=outcome, reason=reason)
+        for each in _spoken_of(connection, run, batch):
+            if each.id == batch.id or _is_held_by_word(connection, each):
+                outcome = Outcome.PASSED_WITH_REJECTS if each.rejected else Outcome.PASSED
+                _say_again(connection, run, each, outcome=outcome, reason=reason)
         return reason
 
     return _act(definition, interval, settings, what=RELEASE, who=who, why=why, holder=holder, speak=speak)
@@ -112,6 +114,19 @@ def _judge_again(
         finally:
             finish_run(engine, run.id, state=state, reason=reason)
     return Said(interval, number, before[1] if before else "", after[1] if after else "", published=True)
+
+
+def _spoken_of(connection: sa.Connection, run: Run, newest: Batch | None) -> list[Batch]:
+    """The rows that readers see of a night, and last its newest ones: a run that was held may have brought others."""
+    start, end = run.interval.start, run.interval.end
+    seen = [one.batch for one in published_batches(connection, run.pipeline, BatchKind.INPUT, start=start, end=end)]
+    others = [load_batch(connection, number) for number in seen if newest is None or number != newest.id]
+    return [*others, *([newest] if newest is not None and newest.state is BatchState.SEALED else [])]
+
+
+def _is_held_by_word(connection: sa.Connection, batch: Batch) -> bool:
+    known = newest_verdict(connection, batch.id)
+    return known is not None and known[0] is Outcome.HELD and known[1].startswith(HELD_BY)
 
 
 def _is_held(connection: sa.Connection, definition: Definition, interval: Interval) -> bool:

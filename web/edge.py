@@ -74,14 +74,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer and the trust line that goes with it; `settled` unless something in it is under way.
-
-    `page` holds what only the page needs, such as the words of its form.
-    """
+    """An answer and the trust line that goes with it. `page` holds what only the page needs, such as the words of its form."""
 
     body: BaseModel
     trust: Sequence[tuple[TrustLine, Pipeline]]
-    settled: bool = True
     page: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,11 +100,16 @@ class Known:
 
     @property
     def running(self) -> bool:
-        """While a night is taken, pages tell of stages that change without a mark: no answer has a tag, and none is kept."""
+        """Whether a night is taken that the trust lines tell of."""
         return any(one.running for one in self.standings)
 
-    def view(self, connection: Connection, now: datetime) -> View:
-        return View(connection, now, self.alive, self.standings, self.mark)
+    def lasts(self, *, lone: bool) -> bool:
+        """Whether an answer has a tag and may be kept. While a night is taken, pages tell of stages, and of a process that may
+        die, which change without a mark; rows of a sealed batch tell of neither."""
+        return not self.running and (lone or not self.mark.open)
+
+    def view(self, connection: Connection, now: datetime, alive: Alive) -> View:
+        return View(connection, now, alive, self.standings, self.mark)
 
 
 @dataclass(slots=True)
@@ -151,21 +152,22 @@ class Edge:
             found = known
             if found is None or ledger_mark(connection, pipeline) != found.mark:  # changed, and not heard yet
                 found = self._learn(connection, pipeline, guest, now=now, alive=alive, version=version)
-            tag = self.check_tag(request, found, template)
-            return assemble(found.view(connection, now)), tag, found
+            tag = self.check_tag(request, found, template, lone=lone)
+            return assemble(found.view(connection, now, alive)), tag, found
 
         def read_beside(connection: Connection) -> tuple[Answered, str, Known] | None:
             if known is None or newest_publication(connection, known.one.pipeline.name) != known.one.key:
                 return None  # the pointer has moved, and that was not heard yet
-            return assemble(known.view(connection, now)), self.tag(known, template), known
+            return assemble(known.view(connection, now, alive)), self.tag(known, template), known
 
         if known is not None:
-            self.check_tag(request, known, template)
-        alive = known.alive if known else self.reader.ask(living_runs)
+            self.check_tag(request, known, template, lone=lone)
+        alive = known.alive if known and not known.mark.open else self.reader.ask(living_runs)
         beside = self.reader.ask(read_beside) if known is not None and lone else None
         answered, tag, found = beside or self.reader.ask_at_once(read)
-        response = self.respond(answered, None if found.running else tag, template=template, path=request.url.path)
-        if keep and version is not None and answered.settled and found.version == version and not found.running:
+        lasts = found.lasts(lone=lone)
+        response = self.respond(answered, tag if lasts else None, template=template, path=request.url.path)
+        if keep and lasts and version is not None and found.version == version:
             self.shelf.put(address_of(request.scope), kept_as(response, found, tag))
         return response
 
@@ -188,10 +190,10 @@ class Edge:
             self.known[pipeline, guest.scope] = known
         return known
 
-    def check_tag(self, request: Request, known: Known, template: str | None) -> str:
+    def check_tag(self, request: Request, known: Known, template: str | None, *, lone: bool) -> str:
         """The tag of an answer; raises Unchanged when the asker holds it already."""
         tag = self.tag(known, template)
-        if holds(request.scope, tag) and not known.running:
+        if holds(request.scope, tag) and known.lasts(lone=lone):
             raise Unchanged(tag)
         return tag
 
@@ -202,7 +204,7 @@ class Edge:
         return known.tags[template]
 
     def respond(self, answered: Answered, tag: str | None, *, template: str | None, path: str) -> Response:
-        headers = answer_headers(answered.trust, tag=tag if answered.settled else None)
+        headers = answer_headers(answered.trust, tag=tag)
         if template is None:
             return Response(answered.body.model_dump_json(), media_type="application/json", headers=headers)
         zone = answered.trust[0][1].interval.timezone if answered.trust else None

@@ -86,7 +86,7 @@ def verdict(view: View, name: str) -> Answered:
     )  # fmt: skip
     page = {"bounds": {one.rule: read_bounds(one.result) for one in body.rules}, "tables": _tables(body.rules),
             "pictures": {one.rule: _picture(one) for one in body.rules}}  # fmt: skip
-    return Answered(body, [(trust, pipeline)], settled=standing.state != "running", page=page)
+    return Answered(body, [(trust, pipeline)], page=page)
 
 
 def _with_history(view: View, pipeline: Pipeline, interval: Interval, rules: Sequence[Rule]) -> list[JudgedRule]:

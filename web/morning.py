@@ -33,9 +33,7 @@ def morning(view: View) -> Answered:
     """All pipelines, those that need somebody first."""
     summaries = sorted(summarise(view, view.standings), key=lambda one: (not _needs_somebody(one), one.pipeline))
     body = Morning(headline=headline(summaries), pipelines=summaries, trust=[one.trust for one in summaries])
-    return Answered(
-        body, [(one.trust, one.pipeline) for one in view.standings], settled=not any(one.running for one in view.standings)
-    )  # fmt: skip
+    return Answered(body, [(one.trust, one.pipeline) for one in view.standings])
 
 
 def headline(summaries: Sequence[Summary]) -> str:
@@ -253,8 +251,7 @@ def pipeline(view: View) -> Answered:
         trust=trust_of(one.trust),
     )  # fmt: skip
     page = {"unusual": UNUSUAL, "drifted": most_drifted(drift), "drift_nights": list(dict.fromkeys(one.night for one in drift))}
-    settled = not any(night.state == "running" for night in nights)
-    return Answered(body, [(one.trust, one.pipeline)], settled=settled, page=page)
+    return Answered(body, [(one.trust, one.pipeline)], page=page)
 
 
 def _strip(one: PipelineStanding, now: datetime) -> tuple[Interval | None, Interval | None, int]:

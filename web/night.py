@@ -39,7 +39,7 @@ def night(view: View, name: str) -> Answered:
     pipeline, interval = view.pipeline, view.named(name)
     start = interval.start
     found = stand_night(view.connection, pipeline, interval, now=view.now, alive=view.alive)
-    line, standing, trust = found.line, found.standing, found.trust
+    line, trust = found.line, found.trust
     predictions, rows = found.seen(BatchKind.PREDICTION), found.seen(BatchKind.INPUT)
     runs = runs_of(view.connection, pipeline.name, start=start)
     landed = rows.batch if rows else line.input_batch if line else None
@@ -62,7 +62,7 @@ def night(view: View, name: str) -> Answered:
         **_first_rows(view, predictions),
     )
     page = {"rules": worst_first(body.verdict.rules) if body.verdict else [], "moved_most": _moved_most(body.diff)}
-    return Answered(body, [(trust, pipeline)], settled=standing.state != "running", page=page)
+    return Answered(body, [(trust, pipeline)], page=page)
 
 
 def _attempt(run: Row) -> Attempt:

@@ -246,22 +246,25 @@ FROM unnest(%(names)s::text[], %(starts)s::timestamptz[]) AS n (name, start)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What changes whenever anything changes that an answer about these pipelines may show."""
+    """What changes whenever anything changes that an answer about these pipelines may show. While runs are `open`, the death of a
+    process changes answers too, and is written nowhere."""
 
     publication: int
     ledger: str
+    open: int
 
 
 def ledger_mark(connection: Connection, name: str | None) -> Mark:
     line: dict[str, Any] | None = fetch_one(connection, _MARK, {"name": name})
     assert line is not None
-    return Mark(line["publication"] or 0, line["ledger"])
+    return Mark(line["publication"] or 0, line["ledger"], line["open"])
 
 
 _MARK = sql.SQL("""
-SELECT u.publication, concat_ws('/', u.publication, r.*, s.*, a.*, p.*, d.*, w.*) AS ledger
+SELECT u.publication, r.open, concat_ws('/', u.publication, r.*, s.*, a.*, p.*, d.*, w.*) AS ledger
 FROM (SELECT max(id) AS publication FROM reading.publication WHERE %(name)s::text IS NULL OR pipeline = %(name)s) u,
-    (SELECT max(id), max(ended_at), count(ended_at) FROM reading.run WHERE %(name)s::text IS NULL OR pipeline = %(name)s) r,
+    (SELECT max(id), max(ended_at), count(ended_at), count(*) - count(ended_at) AS open
+        FROM reading.run WHERE %(name)s::text IS NULL OR pipeline = %(name)s) r,
     (SELECT max(id) FROM reading.stage_run) s,
     (SELECT max(id) FROM reading.alias_move) a,
     (SELECT max(id) FROM reading.pruning) d,

@@ -72,6 +72,21 @@ def test_a_night_with_far_fewer_rows_is_held(shift: Nightshift) -> None:
     assert report.reason == "held: 75% fewer rows than 2024-01-03 (30 against 120), limit 60%"
 
 
+def test_a_hold_marks_what_readers_see_though_a_newer_run_brought_other_rows(
+    shift: Nightshift, shops: Definition, settings: Settings
+) -> None:
+    def verdicts() -> list[str]:
+        return [line.verdict for line in shift.query("SELECT verdict FROM shops.latest GROUP BY 1")]
+
+    shift.take_all(*DAYS)
+    limit(shift, "{rows_change: 60%}")
+    assert shift.take(DAYS[3], rows=shop_rows(DAYS[3])[:30])["publish"].state is StageState.HELD
+    hold(shops, shift.interval(DAYS[3]), settings, why="prices of last year", **ANA)
+    assert verdicts() == ["held"]
+    release(shops, shift.interval(DAYS[3]), settings, why="they are right", **ANA)
+    assert verdicts() == ["passed"]
+
+
 def test_an_operator_holds_a_night_until_it_is_released(shift: Nightshift, shops: Definition, settings: Settings) -> None:
     shift.take_all(*DAYS[:3])
     said = hold(shops, shift.interval(DAYS[3]), settings, why="the source is being repaired", **ANA)

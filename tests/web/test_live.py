@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -151,10 +152,16 @@ def app_of(client: TestClient) -> FastAPI:
     return app
 
 
-def test_a_running_night_is_never_kept(live: TestClient, published: Ledger) -> None:
-    published.abandon("2024-01-05")
-    wait_for(lambda: live.get("/api/v1/p/shops/2024-01-05").json()["night"]["state"] == "stopped")
-    assert app_of(live).state.edge.shelf.get(("/p/shops", b""), version=1, now=datetime(2024, 1, 5, tzinfo=UTC)) is None
+@pytest.mark.parametrize("day", ["2024-01-02", "2024-01-04", "2024-01-05"])
+def test_a_process_that_dies_tells_nobody_and_is_seen_all_the_same(live: TestClient, published: Ledger, day: str) -> None:
+    path = f"/api/v1/p/shops/{day}"
+    with suppress(InterruptedError), claim(published.writer, "shops", published.night(day), trigger="test", holder={"pid": 1}):
+        wait_for(lambda: live.get(path).json()["attempts"][0]["state"] == "running")
+        assert "stopped" not in live.get(path).json()["night"]["why"]
+        assert "etag" not in live.get(path).headers
+        raise InterruptedError  # which leaves the run open, as a SIGKILL does
+    said = live.get(path).json()["night"]
+    assert "is gone and left the night unfinished" in said["why"] or "A newer run stopped without a word" in said["why"]
 
 
 def test_events_tell_of_runs_stages_and_publications(served: int, published: Ledger) -> None:
