@@ -3,6 +3,7 @@
 import argparse
 import ipaddress
 import os
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -16,17 +17,20 @@ from web.access import read_believed
 def serve(host: str, port: int | None, *, workers: int = 1) -> None:
     """With several workers, processes that share the address, one that dies is replaced.
 
-    Raises UsageError for an address that others could reach while nobody could be let in.
+    Raises UsageError for an address that others could reach while nobody could be let in, and for one that is taken.
     """
     import uvicorn
 
     settings = load_settings()
+    port = port or settings.web_port
     read_believed(settings)  # what is wrong with them is said once, and not by each worker
     if not is_loopback(host) and not settings.contained:
         require_key(settings, host)
         os.environ["OVERNIGHT_WEB_TOKENS"] = "true"  # which every worker reads
+    require_free(host, port)
+    print(f"the web answers on http://{host}:{port}; Ctrl-C stops it", file=sys.stderr)
     uvicorn.run(
-        "web.app:serve_app", factory=True, workers=workers, host=host, port=port or settings.web_port,
+        "web.app:serve_app", factory=True, workers=workers, host=host, port=port,
         timeout_graceful_shutdown=3, server_header=False, log_level="warning", proxy_headers=False, access_log=False,
         http=http_protocol(), ws="none",
     )  # fmt: skip
@@ -39,6 +43,20 @@ def http_protocol() -> Any:
     except ImportError:
         return "h11"
     return BoundedHttp
+
+
+def require_free(host: str, port: int) -> None:
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error})",
+            where="web",
+            hint=f"overnight web --port {port + 1}",
+        ) from None
 
 
 def require_key(settings: Settings, host: str) -> None:

@@ -1,5 +1,6 @@
 """Bad questions get a sentence and a 4xx, whatever they hold; a database that is away gets a 503."""
 
+import socket
 from pathlib import Path
 from urllib.parse import quote
 
@@ -130,3 +131,16 @@ def test_an_address_that_others_reach_is_refused_with_a_sentence(
     monkeypatch.setattr("web.__main__.load_settings", lambda: settings)
     assert main() == 2
     assert "no token that would let anybody in" in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    monkeypatch.setattr("web.__main__.load_settings", lambda: settings)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr("sys.argv", ["web", "--port", str(port)])
+        assert main() == 2
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port} cannot be listened on (Address already in use)" in said
+    assert f"overnight web --port {port + 1}" in said
