@@ -15,8 +15,9 @@ from cli.show import counted, out, print_json, print_pairs, print_table, say, sa
 from domain.errors import UsageError
 from domain.interval import Calendar, Interval
 from domain.pipeline import Pipeline
+from domain.standing import bare
 from domain.trust import Freshness, grade_hindsight, judge_freshness, tell_hindsight
-from domain.words import RunState
+from domain.words import Outcome, RunState
 from infra.postgres import database_url, ensure_database
 from infra.settings import load_settings
 from store import listing
@@ -149,6 +150,8 @@ def _standing(
         "hindsight_rows": line["newest_hindsight_rows"] or 0,
         "hindsight": grade_hindsight(line["newest_hindsight_rows"] or 0, line["newest_rows"] or 0),
         "rows": line["newest_rows"] or 0,
+        "verdict": line["newest_verdict"],
+        "held_since": bare(line["newest_verdict_reason"]) if line["newest_verdict"] == Outcome.HELD else None,
         "fresh": fresh.fresh,
         "late_since": fresh.late_since.isoformat() if fresh.late_since else None,
         "due": label(fresh.due) if fresh.due else None,
@@ -194,6 +197,8 @@ def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "newest published",
         f"{standing['newest_published'] or 'none yet'} ({counted(standing['nights_published'], 'night')} with predictions)",
     )
+    if standing["held_since"] is not None:
+        yield "held since", f"{standing['held_since']}; readers go on seeing it"
     if standing["hindsight_rows"]:
         yield "in hindsight", tell_hindsight(standing["hindsight_rows"], standing["rows"])
     if standing["late_since"]:
@@ -202,7 +207,7 @@ def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if standing["waived_since"]:
         yield "waived since", counted(standing["waived_since"], "night")
     night, said = standing["newest_night"] or "-", escape(standing["reason"] or "-")
-    yield "newest night", f"{night}: {styled(standing['state'])}, {said}"
+    yield "newest night", f"{night}: {styled(standing['state'])}, {said.removeprefix('held: ')}"
     if standing["gaps"]:
         nights, more = ", ".join(standing["gaps"][:5]), len(standing["gaps"]) - 5
         yield "missing nights", f"{nights}{f' and {more} more' if more > 0 else ''}"

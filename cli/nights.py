@@ -235,7 +235,9 @@ def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
 def print_night(definition: Definition, report: NightReport) -> None:
     """One night for a person: how it ended, each stage, and what to type next."""
     label = definition.pipeline.calendar.label(report.interval)
-    print_pairs([(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}", escape(report.reason))])
+    print_pairs(
+        [(f"[bold]{report.pipeline} {label}[/]  {styled(str(report.state))}", escape(report.reason.removeprefix("held: ")))]
+    )
     print_table(
         "",
         ["stage", "state", "s", "rows", ""],
@@ -283,4 +285,4 @@ def print_troubles(definition: Definition, reports: list[NightReport]) -> None:
             troubles.setdefault((report.state, report.reason), []).append(label(report.interval))
     for (state, reason), nights in troubles.items():
         which = nights[0] if len(nights) == 1 else f"{nights[0]} to {nights[-1]} ({len(nights)} nights)"
-        say(f"{which} {state}: {reason}")
+        say(f"{which} {state}: {reason.removeprefix('held: ')}")

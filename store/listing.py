@@ -13,13 +13,14 @@ _PIPELINES = """
 SELECT p.name, p.title, p.definition, s.interval_start AS newest_start,
     (SELECT count(*) FROM reading.publication u WHERE u.pipeline = p.name AND u.kind = 'prediction' AND u.previous IS NULL)
         AS nights_published,
-    s.rows AS newest_rows, s.hindsight_rows AS newest_hindsight_rows,
+    s.rows AS newest_rows, s.hindsight_rows AS newest_hindsight_rows, s.verdict AS newest_verdict,
+    s.verdict_reason AS newest_verdict_reason,
     n.interval_start AS night_start, n.state, n.reason,
     ARRAY(SELECT w.interval_start FROM reading.waived w WHERE w.pipeline = p.name) AS waived
 FROM reading.pipeline p
     LEFT JOIN LATERAL (SELECT * FROM reading.night t WHERE t.pipeline = p.name AND t.interval_start = (
         SELECT interval_start FROM reading.run x WHERE x.pipeline = p.name ORDER BY interval_start DESC LIMIT 1)) n ON true
-    LEFT JOIN LATERAL (SELECT interval_start, rows, hindsight_rows FROM reading.published s
+    LEFT JOIN LATERAL (SELECT interval_start, rows, hindsight_rows, verdict, verdict_reason FROM reading.published s
         WHERE s.pipeline = p.name AND s.kind = 'prediction' ORDER BY interval_start DESC LIMIT 1) s ON true
 WHERE CAST(:pipeline AS text) IS NULL OR p.name = :pipeline ORDER BY p.name
 """

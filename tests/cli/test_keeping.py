@@ -76,3 +76,15 @@ def test_a_gap_is_told_until_it_is_waived(published: Home) -> None:
     assert "missing again" in back.err
     filled = published.say("waive", "shops", DAYS[0], "--why", "no")
     assert (filled.code, "every night is published" in filled.err) == (2, True)
+
+
+def test_a_hold_on_what_readers_see_stands_in_the_status_until_it_is_released(published: Home) -> None:
+    held = published.say("hold", "shops", DAYS[-1], "--why", "prices look wrong")
+    try:
+        assert (held.code, f"overnight release shops {DAYS[-1]} --why" in held.err) == (0, True)
+        told = published.say("status", "shops").out
+        assert "held since" in told
+        assert "prices look wrong; readers go on seeing it" in " ".join(told.split())
+    finally:
+        published.say("release", "shops", DAYS[-1], "--why", "they are right")
+    assert published.say("status", "shops", "--json").json["held_since"] is None
