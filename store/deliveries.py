@@ -1,12 +1,16 @@
-"""News of nights for machines: what has happened, and what of it a pipeline's webhook has taken."""
+"""News of nights: what has happened, what of it a pipeline's webhook has taken, and what people were told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from domain.interval import Interval
+from domain.planning import STOPPED
+from domain.words import RunState
+from store import schema
 
 # What is to be told is what happened less what was told. A backfill is no news unless it was asked to tell.
 _UNTOLD = sa.text("""
@@ -81,3 +85,69 @@ def record_attempt(
 def is_teller(connection: sa.Connection, pipeline: str) -> bool:
     """Whether this transaction may tell; while another one does, nobody else needs to."""
     return bool(connection.scalar(_TRY_LOCK, {"name": f"overnight webhook {pipeline}"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What has become of a message to people: whether anybody took it, how often it was sent, and when last."""
+
+    taken: bool
+    attempts: int
+    tried: datetime | None
+
+
+def record_message(
+    connection: sa.Connection, what: str, pipeline: str, start: datetime, *, detail: Mapping[str, Any], taken: bool, at: datetime
+) -> None:
+    values = {"pipeline": pipeline, "interval_start": start, "detail": {**detail, "taken": taken}, "at": at}
+    connection.execute(sa.insert(schema.action).values(who="overnight", what=what, **values))
+
+
+def message_about(connection: sa.Connection, what: str, pipeline: str, start: datetime) -> Message:
+    """The message `what` about a pipeline's night."""
+    line = connection.execute(_MESSAGE, {"what": what, "pipeline": pipeline, "start": start}).one()
+    return Message(line.taken, line.attempts, line.tried)
+
+
+_MESSAGE = sa.text("""
+SELECT coalesce(bool_or(coalesce((detail->>'taken')::boolean, true)), false) AS taken, count(*) AS attempts, max(at) AS tried
+FROM overnight.action WHERE what = :what AND pipeline = :pipeline AND interval_start = :start
+""")
+
+# Nights whose newest run ended badly and of which nobody has heard, though somebody was to be told.
+_UNHEARD = sa.text("""
+SELECT r.id, r.pipeline, r.interval_start, r.interval_end, r.state, r.reason, count(a.id) AS attempts, max(a.at) AS tried
+FROM overnight.run r LEFT JOIN overnight.action a ON a.what = :what AND a.pipeline = r.pipeline
+    AND a.interval_start = r.interval_start AND a.detail->>'run' = r.id::text
+WHERE r.state IN ('held', 'failed', 'crashed') AND r.reason <> :stopped AND r.ended_at > :since AND r.ended_at <= :before
+    AND (r.trigger = ANY (:waking) OR r.holder->>'tell' = 'true')
+    AND NOT EXISTS (SELECT FROM overnight.run n
+        WHERE n.pipeline = r.pipeline AND n.interval_start = r.interval_start AND n.id > r.id)
+GROUP BY r.id HAVING NOT coalesce(bool_or((a.detail->>'taken')::boolean), false) ORDER BY r.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class BadEnd:
+    """How a night's newest run ended, and how often people were told of it in vain."""
+
+    run: int
+    pipeline: str
+    interval: Interval
+    state: RunState
+    reason: str
+    attempts: int
+    tried: datetime | None
+
+
+def unheard_ends(
+    connection: sa.Connection, what: str, *, waking: Sequence[str], since: datetime, before: datetime
+) -> Sequence[BadEnd]:
+    """Those between the two moments, of runs with one of these triggers or that were asked to tell, about which there is no
+    message `what` that anybody took."""
+    values = {"what": what, "waking": list(waking), "since": since, "before": before, "stopped": STOPPED}
+    return [
+        BadEnd(at.id, at.pipeline, Interval(at.interval_start, at.interval_end), RunState(at.state), at.reason, at.attempts,
+               at.tried)
+        for at in connection.execute(_UNHEARD, values)
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ from domain.errors import OvernightError
 from infra.settings import Settings
 from tasks.prepare import prepare_house
 from tasks.recovery import recover
-from tasks.telling import tell_due
+from tasks.telling import tell_due, tell_left_over
 from tasks.webhook import tell_webhooks
 
 
@@ -29,6 +29,7 @@ def watch(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
         partial(recover, settings, api_url, now=now),
         partial(look_after_definitions, settings),
         partial(tell_due, settings, now=now),
+        partial(tell_left_over, settings, now=now),
         partial(tell_webhooks, settings, now=now),
     )
     for look in looks:

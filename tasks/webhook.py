@@ -60,7 +60,8 @@ def _tell(definition: Definition, settings: Settings, *, now: datetime) -> list[
             return []
         with transaction(engine) as connection:
             since = max(listening_since(connection, name, address=asked.webhook), now - NEWS_FOR)
-            waiting = [news for news in untold_news(connection, name, since=since) if _is_due(news, now)]
+            found = untold_news(connection, name, since=since)
+            waiting = [news for news in found if is_time(news.attempts, news.tried, now=now)]
         for news in waiting:
             document = json.dumps(describe(definition, news, settings), default=str).encode()
             headers = {
@@ -80,11 +81,12 @@ def _tell(definition: Definition, settings: Settings, *, now: datetime) -> list[
     return told
 
 
-def _is_due(news: News, now: datetime) -> bool:
-    if news.tried is None:
+def is_time(attempts: int, tried: datetime | None, *, now: datetime) -> bool:
+    """Whether something is to be told that was tried so often in vain, and last at `tried`."""
+    if tried is None:
         return True
-    wait = min(FIRST_WAIT * 4 ** min(news.attempts - 1, 10), LONGEST_WAIT)
-    return bool(now - news.tried >= wait)
+    wait = min(FIRST_WAIT * 4 ** min(attempts - 1, 10), LONGEST_WAIT)
+    return bool(now - tried >= wait)
 
 
 def name_of(pipeline: str, news: News) -> str:

@@ -18,10 +18,12 @@ from domain.words import RunState
 from infra.notify import send
 from infra.settings import Settings, load_settings, readable_settings
 from store.pipelines import register
+from store.recovery import close_dead_runs
 from store.runs import claim
 from tasks.night import take_night, whoami
 from tasks.prepare import prepare
-from tasks.telling import tell_at_once, tell_due
+from tasks.recovery import is_holder_alive
+from tasks.telling import tell_at_once, tell_due, tell_left_over
 from tasks.unbegun import tell_unbegun
 from tasks.waiving import waive
 from tasks.watch import watch
@@ -55,6 +57,41 @@ def test_a_published_night_is_told_once_at_its_deadline(
     assert (message["title"], message["message"]) == (
         "Overnight: 1 ready", "shops 2024-01-05: published, 60 rows, 60 are usual"
     )  # fmt: skip
+
+
+def test_a_message_that_nobody_took_is_sent_again_until_somebody_does(
+    settings: Settings, scheduled: Definition, inbox: Inbox
+) -> None:
+    nobody, here = settings.model_copy(update={"notify": "json://127.0.0.1:1"}), told(settings, inbox)
+    deadline = datetime(2024, 1, 6, 7, 0, tzinfo=BERLIN)
+    assert tell_due(nobody, now=deadline) == []
+    assert tell_due(here, now=deadline + timedelta(seconds=15)) == []
+    assert tell_due(nobody, now=deadline + timedelta(seconds=30)) == []
+    for seconds in (60, 150, 165):
+        tell_due(here, now=deadline + timedelta(seconds=seconds))
+    assert [one["title"] for one in inbox] == ["Overnight: 1 of 1 late"]
+
+
+def test_a_bad_end_of_which_its_own_process_could_not_tell_is_told_by_the_watch_and_once(
+    settings: Settings, scheduled: Definition, writer: sa.Engine, inbox: Inbox
+) -> None:
+    here, calendar, now = told(settings, inbox), scheduled.pipeline.calendar, datetime.now(BERLIN)
+    first, second, third, fourth = (calendar.named(f"2024-01-0{day}") for day in range(1, 5))
+    for night, trigger in ((first, "schedule"), (second, "backfill")):  # which has no file, and then the process is gone
+        assert take_night(scheduled, night, settings, trigger=trigger).state is RunState.FAILED
+    with claim(writer, "shops", third, trigger="schedule", holder={"host": "elsewhere", "pid": 1}):
+        pass
+    assert close_dead_runs(writer, is_alive=is_holder_alive)
+    report = take_night(scheduled, fourth, settings, trigger="schedule")
+    assert tell_at_once(scheduled, report, here, now=now, trigger="schedule")
+    assert tell_left_over(here, now=now + timedelta(minutes=1)) == [], "it may tell of itself, or be tried again"
+    for minutes in (6, 7):
+        tell_left_over(here, now=now + timedelta(minutes=minutes))
+    assert [one["title"] for one in inbox] == [
+        "shops 2024-01-04: failed",
+        "shops 2024-01-01: failed",
+        "shops 2024-01-03: crashed",
+    ]
 
 
 def test_a_night_that_never_started_is_told_as_late_with_no_scheduler_alive(
@@ -114,9 +151,10 @@ def test_a_night_of_the_schedule_that_fails_is_told_at_once_and_a_backfill_wakes
     night = scheduled.pipeline.calendar.named("2024-01-05")
     report = NightReport(7, "shops", night, RunState.HELD, "held: 12 % of the rows do not fit, limit 10 %")
     here = told(settings, inbox)
-    assert not tell_at_once(scheduled, report, here, trigger="backfill")
+    now = datetime.now(BERLIN)
+    assert not tell_at_once(scheduled, report, here, now=now, trigger="backfill")
     assert inbox == []
-    assert tell_at_once(scheduled, report, here, trigger="schedule")
+    assert tell_at_once(scheduled, report, here, now=now, trigger="schedule")
     assert inbox[0]["title"] == "shops 2024-01-05: held"
     assert "12 % of the rows" in inbox[0]["message"]
     assert "overnight runs shops --interval 2024-01-05" in inbox[0]["message"]
