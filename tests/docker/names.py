@@ -21,7 +21,7 @@ def fresh_name() -> str:
 
 
 def sweep_killed(engine: Any) -> None:
-    """Removes containers, networks and volumes whose process is dead, and containers that a stack's network was made for."""
+    """Removes containers, networks, volumes and images whose process is dead, and what a dead stack's network was made for."""
     for container in engine.containers.list(all=True, ignore_removed=True):
         networks = container.attrs["NetworkSettings"]["Networks"] or {}
         if any(map(_is_dead, (container.name, container.labels.get("com.docker.compose.project", ""), *networks))):
@@ -31,6 +31,10 @@ def sweep_killed(engine: Any) -> None:
         if _is_dead(one.name):
             with suppress(APIError):
                 one.remove()
+    for tag in (tag for image in engine.images.list("overnight") for tag in image.tags):
+        if _is_dead(tag.partition(":")[2]):
+            with suppress(APIError):
+                engine.images.remove(tag)
 
 
 def _is_dead(name: str) -> bool:
