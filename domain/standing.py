@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from domain.interval import Calendar, Interval
-from domain.trust import Freshness, TrustLine, tell_held, tell_hindsight
+from domain.trust import Freshness, TrustLine, tell_held, tell_hindsight, tell_question
 from domain.words import RunState
 
 WITHOUT_PREDICTIONS = " published without predictions: "  # in a night's sentence, before why no model scored it
@@ -199,6 +199,6 @@ def told_trust(line: TrustLine, calendar: Calendar) -> tuple[str, ...]:
     model = f"model {line.model_version}" if line.model_version is not None else "no model"
     published = f"published {moment(line.published_at, calendar)}" if line.published_at else "not published"
     fresh = f"late since {moment(line.late_since, calendar)}" if line.late_since else "fresh"
-    seen_past = tell_hindsight(line.hindsight_rows, line.rows)
     verdict = tell_held(line.held) if line.held else line.verdict or "no verdict"
-    return (night, batch, model, published, fresh, verdict, *([seen_past] if seen_past else []))
+    marks = tell_hindsight(line.hindsight_rows, line.rows), tell_question(line.question)
+    return (night, batch, model, published, fresh, verdict, *filter(None, marks))

@@ -25,7 +25,8 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class TrustLine:
-    """What stands beside every number a reader sees. `held` says why a night of which they see nothing is kept back."""
+    """What stands beside every number a reader sees. `held` says why a night of which they see nothing is kept back, `question`
+    what the predictions answer where another question is asked by now."""
 
     pipeline: str
     interval: Interval | None
@@ -39,6 +40,7 @@ class TrustLine:
     rows: int = 0
     hindsight_rows: int = 0
     held: str = ""
+    question: str = ""
 
     @property
     def hindsight(self) -> Hindsight:
@@ -77,9 +79,17 @@ def tell_hindsight(marked: int, rows: int) -> str:
 
 def tell_held(why: str) -> str:
     """That a night is kept back, and why: one part of a trust line, so it holds neither comma nor semicolon."""
-    numbers = re.sub(r"(?<=\d),(?=\d{3})", "", " ".join(why.rstrip(". ").split()))
-    plain = re.sub(r"\s*[,;]\s*", " - ", numbers)
+    plain = _as_part(re.sub(r"(?<=\d),(?=\d{3})", "", why.rstrip(". ")))
     return f"held: {plain[:1].lower() + plain[1:]}"[:300]
+
+
+def tell_question(question: str) -> str:
+    """What the predictions answer, where another question is asked by now: one part of a trust line; empty for the same one."""
+    return f"answers another question than is asked now: {_as_part(question)}"[:300] if question else ""
+
+
+def _as_part(text: str) -> str:
+    return re.sub(r"\s*[,;]\s*", " - ", " ".join(text.split()))
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -46,7 +46,7 @@ from web.told import (
 log = logging.getLogger("overnight.mcp")
 WITH_IT = (
     "Whenever you state a number of this answer, state the trust_line beside it, word for word; when it says late, held, not "
-    "published, or names a model that saw past the night, say so first."
+    "published, or names a model that saw past the night, or another question, say so first."
 )
 INSTRUCTIONS = f"""Overnight publishes a table of predictions every night, and says of each number whether it may be trusted.
 

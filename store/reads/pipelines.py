@@ -1,7 +1,7 @@
 """What is declared, where every pointer stands, and which runs are alive: all that a trust line needs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -21,7 +21,7 @@ from store.reads.spans import ASKED, Spans, parameters
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where one pointer stands, with the newest verdict on what it points at."""
+    """Where one pointer stands, with the newest verdict on what it points at, and the `target` that its model was taught."""
 
     interval: Interval
     kind: str
@@ -38,6 +38,7 @@ class Published:
     model_version: int | None
     verdict: str | None
     verdict_reason: str | None
+    target: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,12 @@ def newest_published(connection: Connection, names: Sequence[str], *, kind: str)
     return {line["pipeline"]: _published(line) for line in lines}
 
 
+_TARGET = sql.SQL("(SELECT m.params -> 'target' FROM reading.model m WHERE m.id = p.model) AS target")
 _NEWEST_PUBLISHED = sql.SQL("""
 SELECT r.* FROM unnest(%(names)s::text[]) AS n (name), LATERAL (
-    SELECT * FROM reading.published p WHERE p.pipeline = n.name AND p.kind = %(kind)s ORDER BY p.interval_start DESC LIMIT 1) r
-""")
+    SELECT p.*, {target} FROM reading.published p
+    WHERE p.pipeline = n.name AND p.kind = %(kind)s ORDER BY p.interval_start DESC LIMIT 1) r
+""").format(target=_TARGET)
 
 
 def find_gaps(connection: Connection, names: Sequence[str]) -> dict[str, list[Interval]]:
@@ -140,9 +143,10 @@ def published_between(connection: Connection, spans: Spans) -> dict[str, list[Pu
 
 _BETWEEN = sql.SQL("""
 SELECT p.* FROM {asked}, LATERAL (
-    SELECT * FROM reading.published p WHERE p.pipeline = n.name AND p.interval_start BETWEEN n.first AND n.last OFFSET 0) p
+    SELECT p.*, {target} FROM reading.published p
+    WHERE p.pipeline = n.name AND p.interval_start BETWEEN n.first AND n.last OFFSET 0) p
 ORDER BY p.pipeline, p.interval_start, p.kind
-""").format(asked=ASKED)
+""").format(asked=ASKED, target=_TARGET)
 
 
 def published_on(connection: Connection, name: str, starts: Sequence[datetime]) -> dict[datetime, Published]:
@@ -152,9 +156,9 @@ def published_on(connection: Connection, name: str, starts: Sequence[datetime]) 
 
 
 _ON = sql.SQL("""
-SELECT * FROM reading.published
+SELECT p.*, {target} FROM reading.published p
 WHERE pipeline = %(name)s AND kind = 'prediction' AND interval_start = ANY (%(starts)s::timestamptz[])
-""")
+""").format(target=_TARGET)
 
 
 def _published(line: Row) -> Published:
@@ -283,7 +287,7 @@ def published_as_of(connection: Connection, name: str, *, moment: datetime, star
 _AS_OF = sql.SQL("""
 SELECT u.interval_start, u.interval_end, u.kind, u.batch, u.id AS publication, u.at AS published_at, u.who, u.why, b.rows,
     b.rejected, b.hindsight, b.hindsight_rows, b.input_batch, m.version AS model_version, v.outcome AS verdict,
-    v.reason AS verdict_reason
+    v.reason AS verdict_reason, m.params -> 'target' AS target
 FROM (SELECT * FROM reading.publication WHERE pipeline = %(name)s AND kind = 'prediction' AND at <= %(moment)s
         AND (%(start)s::timestamptz IS NULL OR interval_start = %(start)s)
         ORDER BY interval_start DESC, id DESC LIMIT 1) u

@@ -229,11 +229,22 @@ def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshn
 
 def trust_batch(pipeline: Pipeline, seen: Published, *, freshness: Freshness, reason: str) -> TrustLine:
     """The trust line of a batch that readers see, or saw."""
+    question = _question_of(seen, pipeline)
+    if question:
+        reason = f"{reason} The predictions answer another question than is asked now: {question}.".lstrip()
     return TrustLine(
         pipeline.name, seen.interval, seen.batch, seen.model_version, seen.published_at, freshness.fresh,
         freshness.late_since, seen.verdict, reason, rows=seen.rows, hindsight_rows=seen.hindsight_rows,
-        held=bare(held_since(seen) or ""),
+        held=bare(held_since(seen) or ""), question=question,
     )  # fmt: skip
+
+
+def _question_of(seen: Published, pipeline: Pipeline) -> str:
+    """What a batch's model was taught to answer, where pipeline.yaml asks for something else today; else empty."""
+    taught, asked = seen.target, pipeline.target
+    if taught is None or (taught["column"], taught.get("as")) == (asked.column, asked.as_):
+        return ""
+    return str(taught.get("as") or taught["column"])
 
 
 def trust_night(

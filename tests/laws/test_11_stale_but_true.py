@@ -1,6 +1,7 @@
 """Law 11 and the promise: what readers keep is whole and true, whatever tonight's run came to."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from infra.settings import Settings
 from store.engine import transaction
 from store.pipelines import register
 from tasks.context import writer_engine
+from tasks.export import export
 from tasks.holding import release
 from tasks.night import take_night, whoami
 from tasks.perform import perform
 from tests.conftest import SHOPS, SHOPS_EXPECTATIONS
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
+NOW = datetime(2024, 1, 4, 6, tzinfo=UTC)
 Take = Callable[..., NightReport]
 
 
@@ -70,6 +73,22 @@ def test_a_key_an_answer_or_a_calendar_that_changed_cannot_change_what_old_night
         changed = load_definition(settings.deployments, "shops")
         with pytest.raises(DefinitionError, match=sentence):
             register(owner, changed.pipeline, expectations=[])
+
+
+def test_predictions_say_which_question_they_answer_once_another_one_is_asked(
+    take: Take, settings: Settings, owner: sa.Engine, tmp_path: Path
+) -> None:
+    def words() -> str:
+        said = export(settings, "shops", tmp_path / "rows.csv", night=DAYS[-1], as_of=None, now=NOW, comment=True)
+        return said.words.rpartition("; ")[2]
+
+    assert words() == "passed"
+    path = settings.deployments / "shops" / "pipeline.yaml"
+    path.write_text(SHOPS.replace("left_over < 1", "left_over < 20"))
+    register(owner, load_definition(settings.deployments, "shops").pipeline, expectations=[])
+    assert words() == "answers another question than is asked now: left_over < 1"
+    assert take(DAYS[-1]).state is RunState.PUBLISHED
+    assert words() == "passed"
 
 
 def test_a_released_night_is_still_judged_by_the_suite_that_never_saw_it(
