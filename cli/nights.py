@@ -137,15 +137,16 @@ def backfill_nights(
     model: ModelMode = "as-due",
     parallel: int = 1,
     tell: bool = False,
+    again: str = "the same command",
 ) -> tuple[list[NightReport], int]:
-    """Several nights under a progress bar; returns their reports and the exit code."""
+    """Several nights under a progress bar; returns their reports and the exit code. `again` is what goes on after Ctrl-C."""
     if not nights:
         return [], EXIT_DONE
     taking = take_nights(
         definition, nights, load_settings(), trigger=BACKFILL, direct=direct, model=model, parallel=parallel, tell=tell
     )
     with progress(definition.pipeline.name, len(nights)) as advance:
-        return collect(taking, definition, as_json, advance=advance)
+        return collect(taking, definition, as_json, advance=advance, again=again)
 
 
 def known_model(model: str) -> ModelMode:
@@ -184,7 +185,7 @@ def prepared(name: str) -> Definition:
 
 
 def collect(
-    taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None]
+    taking: Reports, definition: Definition, as_json: bool, *, advance: Callable[[str], None], again: str = "the same command"
 ) -> tuple[list[NightReport], int]:
     """Tells `advance` of each night as it ends, and prints it as JSON if asked; returns all reports and the exit code. Ctrl-C
     closes the night under way, and how far it came is said."""
@@ -196,7 +197,7 @@ def collect(
             return reports, stop.value
         except KeyboardInterrupt:
             ended = counted(len(reports), "night")
-            say(f"{ended} ended before; what was published stays, and the same command goes on from there")
+            say(f"{ended} ended before; what was published stays, and {again} goes on from there")
             raise
         reports.append(report)
         if as_json:

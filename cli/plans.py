@@ -24,7 +24,8 @@ from cli.nights import (
     print_nights,
 )
 from cli.show import counted, print_json, print_table, say, say_next
-from domain.errors import EXIT_DONE, UsageError
+from cli.taking import telling_people
+from domain.errors import UsageError
 from domain.planning import Plan
 from infra.settings import load_settings
 
@@ -107,14 +108,14 @@ def apply(
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"no plan can be read ({why})", where=str(path), hint="overnight plan --help") from None
-    definition = prepared(made.pipeline)
-    nights = check_plan(made, definition, load_settings())
+    with telling_people(made.pipeline, f"{made.first} to {made.last}", asked=tell):
+        definition = prepared(made.pipeline)
+        nights = check_plan(made, definition, load_settings())
+        reports, code = backfill_nights(
+            definition, nights, as_json=as_json, direct=direct, model=made.model, parallel=parallel, tell=tell, again="a new plan"
+        )
     if not nights:
         say("nothing to do: the plan names no night")
-        raise typer.Exit(EXIT_DONE)
-    reports, code = backfill_nights(
-        definition, nights, as_json=as_json, direct=direct, model=made.model, parallel=parallel, tell=tell
-    )
-    if not as_json:
+    elif not as_json:
         print_nights(definition, reports)
     raise typer.Exit(code)
