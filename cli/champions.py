@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.nights import Json, Name, backfill_nights, choose_interval, prepared, print_nights
-from cli.show import print_json, say
+from cli.show import counted, print_json, say
 from deployments.catalogue import Definition
 from infra.settings import load_settings
 from tasks.champions import Moved
@@ -70,5 +70,5 @@ def _tell(definition: Definition, moved: Moved, *, rescore: bool, as_json: bool)
             print_nights(definition, reports)
         raise typer.Exit(code)
     if nights:
-        say(f"{len(nights)} published nights still show the other champion; next: overnight backfill {name} "
-            f"--from {nights[0]} --to {nights[-1]}")  # fmt: skip
+        still = f"{counted(len(nights), 'published night')} still show{'s' if len(nights) == 1 else ''} the other champion"
+        say(f"{still}; next: overnight backfill {name} --from {nights[0]} --to {nights[-1]}")

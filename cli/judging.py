@@ -186,7 +186,8 @@ def _tell(definition: Definition, said: Any, *, as_json: bool, then: str = "") -
         print_json({"pipeline": definition.pipeline.name, "interval": label, "batch": said.batch, "before": said.before,
                     "after": said.after, "published": said.published})  # fmt: skip
         return
-    say(f"{definition.pipeline.name} {label}: {said.after}" + (f" (before: {said.before})" if said.before else ""))
+    before = f" (before: {said.before})" if said.before and said.before not in said.after else ""
+    say(f"{definition.pipeline.name} {label}: {said.after}{before}")
     say("readers see this night" if said.published else "readers see nothing of this night")
     if then:
         say_next(then)

@@ -68,7 +68,7 @@ def export(
     comment: bool = False,
 ) -> Exported:
     """Writes a night's published rows, the newest night's unless one is named. A CSV begins with the trust line where `comment`
-    asks for it, a Parquet file carries it as metadata.
+    asks for it, a Parquet file carries it as metadata. An `as_of` without an offset is read in the pipeline's time zone.
 
     Raises UsageError when readers see nothing of it, Pruned when they did and the rows are gone.
     """
@@ -133,6 +133,8 @@ def _find(connection: Connection, name: str, night: str | None, *, as_of: dateti
     if pipeline is None:
         raise UsageError(f"the ledger knows no pipeline {name!r}", hint="overnight status")
     interval = pipeline.calendar.named(night) if night else None
+    if as_of is not None and as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=pipeline.interval.timezone)
     if as_of is not None:
         seen = published_as_of(connection, name, moment=as_of, start=interval.start if interval else None)
     elif interval is None:

@@ -1,6 +1,7 @@
 """An adopted notebook in words, for the terminal, and as JSON."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tasks.adoption.adopt import Adopted
@@ -15,7 +16,7 @@ _SHOWN = ("table", "predicts", "key", "nights", "features", "leak", "leak?", "lo
 def lines(adopted: Adopted) -> Iterator[tuple[str, str]]:
     """(heading, sentence), in the order in which a reader wants them."""
     proposal, read = adopted.proposal, adopted.read
-    yield "read", f"{proposal.place.said}, as {adopted.script.file} does in {read.place}"
+    yield "read", f"{proposal.place.said.removeprefix(f'{Path.cwd()}/')}, as {adopted.script.file} does in {read.place}"
     for heading, sentence in sentences(proposal):
         if heading in _SHOWN:
             yield heading, sentence

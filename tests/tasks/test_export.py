@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -70,8 +71,11 @@ def test_a_night_and_a_moment_can_be_named(published: dict[str, int], write: Cal
     assert (write("b.csv", "2024-01-03").rows, write("b.parquet", "2024-01-03", columns=["shop"]).rows) == (40, 40)
     with sa.create_engine(parse_url(database)).begin() as connection:
         corrected = connection.scalar(sa.text("SELECT max(at) FROM overnight.publication"))
-    before = write("c.csv", "2024-01-04", as_of=corrected - timedelta(microseconds=20_000))
-    assert (before.rows, before.trust.batch) == (66, published["old"])
+    moment = corrected - timedelta(microseconds=20_000)
+    on_the_wall = moment.astimezone(ZoneInfo("Europe/Berlin")).replace(tzinfo=None)
+    for as_of in (moment, on_the_wall):
+        before = write("c.csv", "2024-01-04", as_of=as_of)
+        assert (before.rows, before.trust.batch) == (66, published["old"])
     with pytest.raises(UsageError, match="readers saw no predictions of any night at 2000"):
         write("d.csv", as_of=datetime(2000, 1, 1, tzinfo=UTC))
     with pytest.raises(UsageError, match="does not say what to write"):
