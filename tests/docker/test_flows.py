@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
+from infra.prefect_api import PrefectApi
 from infra.prefect_home import settings_environment
 from infra.services import PREFECT, run_services
 from infra.settings import Settings
@@ -87,9 +88,10 @@ def stages(engine: sa.Engine, stage: str) -> list[str]:
         return list(connection.scalars(query, {"stage": stage}))
 
 
-def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_published(
-    start_night: Callable[..., Any], write_day: Write, docker_engine: Any, settings: Settings, owner: sa.Engine, writer: sa.Engine
-) -> None:
+def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_published_and_told_in_prefect(
+    start_night: Callable[..., Any], write_day: Write, docker_engine: Any, settings: Settings, owner: sa.Engine,
+    writer: sa.Engine, prefect_url: str,
+) -> None:  # fmt: skip
     write_day("2024-01-05")
     with owner.begin() as connection:
         connection.execute(sa.text("LOCK TABLE overnight.verdict IN SHARE MODE"))  # it cannot be done before it is killed
@@ -102,6 +104,9 @@ def test_a_stage_whose_container_is_killed_is_tried_again_and_the_night_is_publi
     assert json.loads(said.splitlines()[-1])["state"] == "published"
     assert stages(writer, "validate") == ["failed", "done"]
     assert containers(docker_engine, settings) == []
+    with transaction(writer) as connection, PrefectApi(prefect_url) as api:
+        flow_run = connection.scalar(sa.text("SELECT holder ->> 'prefect_flow_run' FROM overnight.run"))
+        wait_for(lambda: any("shops 2024-01-05 validate: done" in line.text for line in api.read_logs(flow_run)))
 
 
 @pytest.mark.parametrize(
