@@ -1,6 +1,8 @@
 -- A night's newest run that tells something. One that found nothing to do tells nothing, unless the run before it had ended badly:
 -- then it says that readers see what a run of today makes, and nothing is left to mend.
 SET ROLE overnight_owner;
+-- One line for each interval that was ever tried: its newest run that tells something; one that found nothing to do does only
+-- where the run before had ended badly.
 CREATE OR REPLACE VIEW reading.night AS
     SELECT DISTINCT ON (pipeline, interval_start) pipeline, interval_start, interval_end, id AS run, state, reason,
         input_batch, model, prediction_batch, started_at, ended_at,
