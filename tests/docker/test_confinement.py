@@ -203,12 +203,13 @@ def test_a_container_of_a_run_that_is_over_is_swept_though_its_process_lives(ima
     runner.wait(timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("found", [left_over, running], ids=["just made", "running"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "found"), [(signal.SIGINT, left_over), (signal.SIGTERM, running)], ids=["just made", "running"]
+)
 def test_who_is_stopped_removes_the_container(
     image: str, docker_engine: Any, number: signal.Signals, found: Callable[[Any, str], list[Any]]
 ) -> None:
-    ledger = f"{LEDGER}-{number}-{found.__name__}"
+    ledger = f"{LEDGER}-{found.__name__}"
     runner = start_runner(image, ledger)
     wait_for(lambda: found(docker_engine, ledger), every=0.002)
     runner.send_signal(number)

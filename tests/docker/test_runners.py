@@ -60,7 +60,7 @@ def content_hashes(engine: sa.Engine, pipeline: str) -> list[str]:
         return [f"{line.interval_start:%Y-%m-%d} {line.kind} {line.content_hash}" for line in found]
 
 
-def test_a_runner_takes_a_night_from_file_to_publication(
+def test_a_runner_takes_a_night_from_file_to_publication_and_then_says_that_nothing_is_new(
     shop: tuple[Definition, Settings], write_day: Callable[..., Path], writer: sa.Engine
 ) -> None:
     write_day(DAYS[0])
@@ -68,11 +68,6 @@ def test_a_runner_takes_a_night_from_file_to_publication(
     assert (report.state, report.rows_landed) == (RunState.PUBLISHED, 60)
     assert [stage.stage for stage in report.stages] == list(Stage)
     assert len(content_hashes(writer, "shops")) == 1
-
-
-def test_a_runner_says_that_nothing_is_new(shop: tuple[Definition, Settings], write_day: Callable[..., Path]) -> None:
-    write_day(DAYS[0])
-    take(*shop, DAYS[0])
     again = take(*shop, DAYS[0])
     assert again.state is RunState.SKIPPED
     assert again.stages[0].state is StageState.REUSED
