@@ -1,5 +1,5 @@
-"""Each page in a real browser: at the desk, in the dark, on a phone and at 320 pixels. Pictures are kept where
-OVERNIGHT_SCREENSHOTS says."""
+"""Each page in a real browser: at the desk, in the dark, on a phone, at 320 pixels, and on paper from a dark desk. Pictures are
+kept where OVERNIGHT_SCREENSHOTS says."""
 
 import os
 from pathlib import Path
@@ -16,6 +16,7 @@ PAGES = {
 }  # fmt: skip
 LOOKS = {
     "desk": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light"), "small": (320, 640, "dark"),
+    "paper": (1280, 900, "dark"),
 }  # fmt: skip
 CONTRAST = """() => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);
@@ -30,6 +31,11 @@ CONTRAST = """() => {
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     if (ratio < 4.5) bad.push(node.className + ' ' + node.textContent.trim().slice(0, 30) + ' ' + ratio.toFixed(2));
   }
+  for (const node of document.querySelectorAll('input[placeholder]')) {
+    const a = light(rgb(getComputedStyle(node, '::placeholder').color).slice(0, 3)), b = light(ground(node));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) bad.push('placeholder ' + node.placeholder + ' ' + ratio.toFixed(2));
+  }
   return bad;
 }"""
 
@@ -39,6 +45,7 @@ def test_pages_fit_are_readable_and_load_without_complaint(chromium: Browser, ad
     width, height, scheme = LOOKS[look]
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
+    page.emulate_media(media="print" if look == "paper" else "screen", color_scheme=scheme)  # type: ignore[arg-type]
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(_text(message)))
     foreign: list[str] = []
