@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import sql
 from pydantic import ValidationError
 
-from domain.errors import DefinitionError
+from domain.errors import DefinitionError, UsageError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.standing import Attempt
@@ -279,20 +279,27 @@ FROM (SELECT max(id) AS publication FROM reading.publication WHERE %(name)s::tex
 
 
 def published_as_of(connection: Connection, name: str, *, moment: datetime, start: datetime | None) -> Published | None:
-    """The prediction batch that readers saw of a night at `moment`; of no night in particular, of the newest then."""
+    """The prediction batch that readers saw of a night at `moment`; of no night in particular, of the newest then. Raises
+    UsageError for a moment that has not come yet."""
     line = fetch_one(connection, _AS_OF, {"name": name, "moment": moment, "start": start})
-    return _published(line) if line else None
+    assert line is not None
+    if line["ahead"]:
+        said = moment.isoformat(timespec="seconds")
+        raise UsageError(f"as_of: what readers will see at {said} nobody knows yet; leave it out for what they see now")
+    return _published(line) if line["batch"] is not None else None
 
 
 _AS_OF = sql.SQL("""
-SELECT u.interval_start, u.interval_end, u.kind, u.batch, u.id AS publication, u.at AS published_at, u.who, u.why, b.rows,
-    b.rejected, b.hindsight, b.hindsight_rows, b.input_batch, m.version AS model_version, v.outcome AS verdict,
+SELECT c.ahead, u.interval_start, u.interval_end, u.kind, u.batch, u.id AS publication, u.at AS published_at, u.who, u.why,
+    b.rows, b.rejected, b.hindsight, b.hindsight_rows, b.input_batch, m.version AS model_version, v.outcome AS verdict,
     v.reason AS verdict_reason, m.params -> 'target' AS target
-FROM (SELECT * FROM reading.publication WHERE pipeline = %(name)s AND kind = 'prediction' AND at <= %(moment)s
+FROM (SELECT %(moment)s > clock_timestamp() AS ahead) c LEFT JOIN (
+    (SELECT * FROM reading.publication WHERE pipeline = %(name)s AND kind = 'prediction' AND at <= %(moment)s
         AND (%(start)s::timestamptz IS NULL OR interval_start = %(start)s)
         ORDER BY interval_start DESC, id DESC LIMIT 1) u
     JOIN reading.batch b ON b.id = u.batch
     LEFT JOIN reading.model m ON m.id = b.model
     LEFT JOIN LATERAL (SELECT outcome, reason FROM reading.verdict
         WHERE batch = b.input_batch AND at <= %(moment)s ORDER BY id DESC LIMIT 1) v ON true
+) ON true
 """)

@@ -69,6 +69,8 @@ def test_as_of_tells_what_readers_saw_then(published: Ledger, client: TestClient
     assert then["rows"] == before["rows"]
     assert then["trust"]["batch"] == before["trust"]["batch"]
     assert client.get("/api/v1/p/shops/rows", params={"as_of": "2020-01-01"}).json()["trust"]["batch"] is None
+    ahead = client.get("/api/v1/p/shops/rows", params={"as_of": "2890-01-01"})
+    assert (ahead.status_code, "nobody knows yet" in ahead.json()["detail"]) == (400, True)
 
 
 def test_pages_of_one_walk_that_meet_a_publication_are_told_apart_by_their_batch(published: Ledger, client: TestClient) -> None:
