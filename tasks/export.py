@@ -119,6 +119,8 @@ def _write(path: Path, blocks: Iterator[bytes]) -> int:
         with half.open("wb") as file:
             for block in blocks:
                 size += file.write(block)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the name, and of the file nothing
         half.replace(path)
     except OSError as error:
         raise Refused(f"{path} cannot be written ({error.strerror or error})", hint="another folder after --to") from None
