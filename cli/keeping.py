@@ -37,6 +37,8 @@ def prune(name: MaybeName = None, yes: Yes = False, as_json: Json = False) -> No
     settings, now = load_settings(), datetime.now(UTC)
     names = [name] if name else pipeline_names(settings.deployments)
     definitions, wrong = _prepared(settings, name)
+    if not names and not as_json:
+        say(f"there is no pipeline in {settings.deployments}; next: overnight new NAME --from FILE")
     plans = [_prune(definition, settings, now, act=yes, as_json=as_json) for definition in definitions]
     swept = sweep(settings, names, at=now, act=yes)
     for one in swept:

@@ -51,10 +51,10 @@ def load_definition(folder: Path, name: str) -> Definition:
     if not (here / "pipeline.yaml").is_file():
         known = pipeline_names(folder)
         near = difflib.get_close_matches(name, known, n=1)
+        instead = f"; did you mean {near[0]}?" if near else f", only {', '.join(known)}" if known else ", and no other"
         raise DefinitionError(
-            f"there is no pipeline {name!r} in {folder}"
-            + (f"; did you mean {near[0]}?" if near else f", only {', '.join(known) or 'none at all'}"),
-            hint="overnight status",
+            f"there is no pipeline {name!r} in {folder}{instead}",
+            hint="overnight status" if known else f"overnight new {name} --from FILE",
         )
     path = here / "pipeline.yaml"
     pipeline = _parse(path, read_yaml(path))
