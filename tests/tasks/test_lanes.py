@@ -16,7 +16,7 @@ from domain.report import NightReport
 from domain.words import RunState, Stage, StageState
 from infra.prefect_home import settings_environment
 from infra.settings import Settings
-from tasks import lane
+from tasks import lane, lanes
 from tasks.lanes import take_side_by_side
 from tasks.night import take_night
 from tests.patience import PATIENCE, wait_for
@@ -50,17 +50,29 @@ def weekly(settings: Settings, shops: Definition, write_day: Write) -> Definitio
     return shops
 
 
-def start(definition: Definition, settings: Settings, lanes: int = 3) -> Generator[NightReport, None, None]:
+def start(
+    definition: Definition, settings: Settings, may_begin: Callable[[], bool] = lambda: True
+) -> Generator[NightReport, None, None]:
     nights = [definition.pipeline.calendar.named(day) for day in DAYS]
-    return take_side_by_side(definition, nights, settings, lanes=lanes, trigger="backfill")
+    return take_side_by_side(definition, nights, settings, lanes=3, trigger="backfill", may_begin=may_begin)
 
 
 def trains(report: NightReport) -> bool:
     return any(one.stage is Stage.TRAIN and one.state is StageState.DONE for one in report.stages)
 
 
-def test_three_lanes_give_what_one_gives(settings: Settings, weekly: Definition, writer: sa.Engine, owner: sa.Engine) -> None:
-    taken = list(start(weekly, settings))
+def test_three_lanes_give_way_first_and_then_what_one_gives(
+    settings: Settings, weekly: Definition, writer: sa.Engine, owner: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_before: list[int] = []
+
+    def may_begin() -> bool:
+        begun_before.append(open_runs(writer))
+        return len(begun_before) > 6
+
+    monkeypatch.setattr(lanes, "LOOK_EVERY", 0.1)
+    taken = list(start(weekly, settings, may_begin))
+    assert begun_before[:7] == [0] * 7
     assert {report.state for report in taken} == {RunState.PUBLISHED}, [report.reason for report in taken]
     assert sum(map(trains, taken)) == 2
     side_by_side = seen(writer)
