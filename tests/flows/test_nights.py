@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from deployments.catalogue import Definition
-from domain.errors import EXIT_DONE, EXIT_SOURCE, DatabaseUnavailable, SourceError, StageFailed
+from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_SOURCE, DatabaseUnavailable, SourceError, StageFailed
 from domain.report import NightReport, StageReport, worst_exit_code
 from domain.words import RunState, Stage, StageState
 from infra.prefect_api import PrefectApi
@@ -111,12 +111,17 @@ def test_a_failed_night_is_failed_in_prefect_with_the_sentence_and_no_traceback(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_wrong_name_is_told_from_prefect_too(prefect: str, here: Settings, shops: Definition) -> None:
+def test_what_ends_a_flow_is_told_from_prefect_too(
+    prefect: str, here: Settings, shops: Definition, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flows.__main__ import _exit_code
     from flows.nightly import nightly
 
     state = nightly("shop", return_state=True)
     assert state.is_failed()
     assert "did you mean shops?" in (state.message or "")
+    assert _exit_code(KeyError("nobody foresaw it")) == EXIT_FAILED
+    assert "unexpected KeyError: 'nobody foresaw it'" in capfd.readouterr().err
 
 
 def test_the_entry_point_prints_one_object_a_night_and_ends_with_the_exit_code(

@@ -1,4 +1,4 @@
-"""`overnight cancel` ends what is under way in another process, which closes its own run."""
+"""`overnight cancel` ends what is under way in another process, which closes its own run; one that is killed is no success."""
 
 import os
 import re
@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 import sqlalchemy as sa
 
+from cli.taking import _through_prefect
 from deployments.catalogue import Definition
+from domain.errors import StageFailed
 from infra.prefect_home import settings_environment
 from infra.settings import Settings
 from store.runs import claim
@@ -52,3 +55,23 @@ def test_a_night_on_another_machine_is_ended_by_the_process_here_that_leads_its_
     assert leader.wait(PATIENCE) == -signal.SIGTERM
     with claim(writer, "shops", shops.pipeline.calendar.first, trigger="backfill", holder=ELSEWHERE):
         assert cancel_nights(shops, settings) == ["shops 2024-01-01: run 2 is taken on elsewhere; cancel it there"]
+
+
+def test_a_flow_that_is_killed_is_said_and_not_taken_for_done(
+    tmp_path: Path, shops: Definition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(killed))
+    taking = _through_prefect(
+        shops,
+        [shops.pipeline.calendar.first],
+        "http://127.0.0.1:1/api",
+        trigger="command",
+        model="as-due",
+        parallel=1,
+        tell=False,
+    )
+    with pytest.raises(StageFailed, match="shops: the process that took the nights was ended by signal 9 after 0 of 1"):
+        list(taking)
