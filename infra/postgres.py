@@ -91,23 +91,28 @@ def start_server(folder: Path) -> Postmaster:
 def _postmaster(folder: Path) -> tuple[Postmaster | None, str]:
     """Who runs on this data folder by its own word, and how far it is: ready, starting, stopping, or nobody there.
 
-    After a power cut the number in the file may belong to anybody.
+    After a power cut the number in the file may belong to anybody; and who was killed keeps it until its parent has looked.
     """
     try:
         lines = (folder / "postmaster.pid").read_text().splitlines()
         pid, born = abs(int(lines[0])), int(lines[2])  # negative while the folder is being made: that server takes no connections
     except (OSError, IndexError, ValueError):
         return None, ""
-    try:
-        process = psutil.Process(pid)
-        if process.name() != "postgres" or process.create_time() > born + _CLOCKS_DIFFER:
-            return None, ""
-    except psutil.Error:
+    if not _is_server(pid, born):
         return None, ""
     try:
         return Postmaster(pid, lines[4], int(lines[3])), lines[7].strip()
     except (IndexError, ValueError):  # the server writes the file line by line
         return None, "starting"
+
+
+def _is_server(pid: int, born: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        lives = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return lives and process.name() == "postgres" and process.create_time() <= born + _CLOCKS_DIFFER
+    except psutil.Error:
+        return False
 
 
 def _settled(folder: Path) -> Postmaster | None:
@@ -124,7 +129,7 @@ def _start(folder: Path, *, attempts: int) -> None:
     """The wheel gives a start ten seconds, which a loaded machine may need more than once; two who start at once are one."""
     try:
         if _postmaster(folder) == (None, ""):
-            (folder / "postmaster.pid").unlink(missing_ok=True)  # else the wheel takes whoever has its number for the server
+            _clear_locks(folder)
         server = _wheel().get_server(folder, cleanup_mode=None, start=False)
         server.ensure_pgdata_inited()
         _configure(folder)
@@ -135,6 +140,15 @@ def _start(folder: Path, *, attempts: int) -> None:
         if attempts == 1 or not isinstance(_root(error), (subprocess.TimeoutExpired, AssertionError)):
             raise
         _start(folder, attempts=attempts - 1)
+
+
+def _clear_locks(folder: Path) -> None:
+    """Takes away what a dead server has left: the wheel and Postgres would take whoever has its number for the server."""
+    file = folder / "postmaster.pid"
+    lines = file.read_text().splitlines() if file.exists() else []
+    if len(lines) > 4:  # and the lock of its socket, which says the same
+        (Path(lines[4]) / f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
 
 
 def _configure(folder: Path) -> None:

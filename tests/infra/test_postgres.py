@@ -1,6 +1,7 @@
 """The embedded server: found again, restarted, and when its disk says no, a sentence."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,16 +56,30 @@ def test_the_number_of_another_process_in_the_file_of_a_dead_server_does_not_pas
     stop_server(folder)
 
 
+def test_a_server_that_was_killed_is_gone_though_nobody_has_collected_it(tmp_path: Path) -> None:
+    folder, program = tmp_path / "data", tmp_path / "postgres"
+    folder.mkdir()
+    shutil.copy("/bin/sleep", program)
+    killed = subprocess.Popen([program, "900"])
+    (folder / "postmaster.pid").write_text(f"{killed.pid}\n{folder}\n{int(time())}\n5432\n{folder}\n\n1 2\nready   \n")
+    found = wait_for(lambda: find_server(folder))
+    assert found.pid == killed.pid
+    killed.kill()
+    wait_for(lambda: find_server(folder) is None)
+    killed.wait()
+
+
 def test_those_who_start_it_at_once_after_a_crash_find_one_server(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
-    os.kill(start_server(folder).pid, signal.SIGKILL)
+    os.kill(first := start_server(folder).pid, signal.SIGKILL)
+    wait_for(lambda: find_server(folder) is None)
     code = "import sys, pathlib; from infra.postgres import start_server; print(start_server(pathlib.Path(sys.argv[1])).pid)"
     at_once = [
         subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     said = [each.communicate(timeout=PATIENCE) for each in at_once]
-    assert {out.strip() for out, _ in said} == {str(start_server(folder).pid)}, said
+    assert {out.strip() for out, _ in said} == {str(start_server(folder).pid)} != {str(first)}, said
     stop_server(folder)
 
 
