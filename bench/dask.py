@@ -1,8 +1,7 @@
 """A backfill of real flights on two Dask workers against one: the same nights, the same result, in turn where it matters.
 
-`ratio` is nights per second of two workers / of one: higher is better, 2 would be all that two can give. Each side has a
-home, a Postgres, a scheduler and workers of its own, which rest while the other's work; workers have one thread each, so that a
-worker means a core.
+`ratio` is nights per second of two workers / of one: higher is better, 2 would be all that two can give. Each backfill has a
+home, a Postgres, a scheduler and workers of its own; workers have one thread each, so that a worker means a core.
 """
 
 import json
@@ -12,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
@@ -32,15 +30,12 @@ from tasks.spread import take_nights_there
 PIPELINE = "flights"
 WARM_UP = 8  # nights, on the same workers: imports, the first model
 COUNTED = {"small": 10, "full": 20}  # nights in a row, one backfill
-ROUNDS = {"small": 3, "full": 5}
+ROUNDS = {"small": 1, "full": 5}
 
 
 def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
     count = COUNTED[size]
-    with _side(1) as one, _side(2) as two:
-        for side in (one, two):
-            side.take(WARM_UP)
-        taken = [(one.take(count), two.take(count)) for _ in range(ROUNDS[size])]
+    taken = [(_measure(1, count), _measure(2, count)) for _ in range(ROUNDS[size])]
     other, ours = (median_of(side) for side in zip(*taken, strict=True))
     return {
         "dask_2_workers": {
@@ -51,32 +46,18 @@ def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
     }  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Side:
-    """A home of its own with its workers, and how many of its nights are taken."""
-
-    definition: Definition
-    address: str
-    workers: Sequence[psutil.Process]
-    done: int = 0
-
-    def take(self, count: int) -> dict[str, float]:
-        """Takes its next nights: seconds, what the workers spent of their cores, and the rows read."""
-        before, began = _cpu(self.workers), perf_counter()
-        reports = _take(self.definition, self.address, skip=self.done, count=count)
-        seconds = perf_counter() - began
-        self.done += count
-        return {
-            "seconds": seconds, "cpu_seconds": _cpu(self.workers) - before, "rows": sum(report.rows_read for report in reports),
-            "peak_mb": sum(worker.memory_info().rss for worker in self.workers) / 2**20,
-        }  # fmt: skip
-
-
-@contextmanager
-def _side(workers: int) -> Iterator[_Side]:
+def _measure(workers: int, count: int) -> dict[str, float]:
+    """A backfill of `count` nights in a home of its own: seconds, what the workers spent of their cores, and the rows read."""
     with _home() as settings, _cluster(settings, workers) as (address, processes):
         (definition,) = prepare(settings, PIPELINE)
-        yield _Side(definition, address, processes)
+        _take(definition, address, skip=0, count=WARM_UP)
+        before, began = _cpu(processes), perf_counter()
+        reports = _take(definition, address, skip=WARM_UP, count=count)
+        seconds = perf_counter() - began
+        return {
+            "seconds": seconds, "cpu_seconds": _cpu(processes) - before, "rows": sum(report.rows_read for report in reports),
+            "peak_mb": sum(process.memory_info().rss for process in processes) / 2**20,
+        }  # fmt: skip
 
 
 def _take(definition: Definition, address: str, *, skip: int, count: int) -> list[NightReport]:
