@@ -1,10 +1,11 @@
 """What a card shows beside its figures: how sure they are, where they differ, what the model leans on, and curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.promotion import HIGHER_IS_BETTER
 from domain.words import Task
+from tasks.metrics import told_apart
 from tasks.predictions import Said, rank_auc, spread, truth
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def interval(said: Said, metric: str, *, other: Said | None = None) -> tuple[flo
 
     chance = np.random.default_rng(0)
     size = min(len(said), RESAMPLED_ROWS)
+    measure, measure_other = _of_samples(said, metric), _of_samples(other, metric) if other is not None else None
     found: list[float] = []
     for _ in range(RESAMPLES):
         rows = chance.integers(0, len(said), size)
-        value = said.only(rows).figure(metric)
-        against = other.only(rows).figure(metric) if other is not None else 0.0
+        value = measure(rows)
+        against = measure_other(rows) if measure_other is not None else 0.0
         if value is not None and against is not None:
             sign = 1.0 if other is None or HIGHER_IS_BETTER[metric] else -1.0
             found.append(sign * (value - against))
@@ -37,6 +39,33 @@ def interval(said: Said, metric: str, *, other: Said | None = None) -> tuple[flo
         return None
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _of_samples(said: Said, metric: str) -> "Callable[[Array], float | None]":
+    """Gives a metric of any sample of the rows, by their places; what all samples share is prepared once. To measure each anew
+    took a quarter of a training."""
+    if metric == "roc_auc" and said.is_yes_no:
+        return _area_of_samples(said)
+    each = _contributions(said)
+    if metric in _from_sums(each.mean(axis=0), said.task):
+        return lambda rows: _from_sums(each[rows].mean(axis=0), said.task).get(metric)
+    return lambda rows: said.only(rows).figure(metric)
+
+
+def _area_of_samples(said: Said) -> "Callable[[Array], float | None]":
+    """As `rank_auc`, to the last digit, from counts of each probability, which spares sorting; where they are too many for that to
+    be quicker, from the ranks."""
+    import numpy as np
+
+    values, place = np.unique(said.values, return_inverse=True)
+
+    def area(rows: "Array") -> float | None:
+        true, drawn = said.answers[rows], place[rows]
+        yes, no = (np.bincount(drawn[some], minlength=len(values)) for some in (true, ~true))
+        pairs = int(yes.sum()) * int(no.sum())
+        return told_apart(yes, no) / (2 * pairs) if pairs else None
+
+    return area if len(values) <= RESAMPLED_ROWS else lambda rows: rank_auc(said.answers[rows], said.values[rows])
 
 
 def intervals(said: Said) -> dict[str, tuple[float, float]]:

@@ -74,8 +74,7 @@ class Chances:
         known = np.isfinite(said)
         if not known.all():
             self.unknown += int(yes[~known].sum() + no[~known].sum())
-        below = 2 * (self.no + np.cumsum(no)) - no
-        self._pairs += int((yes * below).sum())
+        self._pairs += told_apart(yes, no, before=self.no)
         self.yes, self.no = self.yes + int(yes.sum()), self.no + int(no.sum())
         said, yes, no = said[known], yes[known], no[known]
         clipped = np.clip(said, _LEAST, 1 - _LEAST)
@@ -89,6 +88,12 @@ class Chances:
         one answer only, and where a probability is unknown."""
         known = self.yes and self.no and not self.unknown
         return self._pairs / (2 * self.yes * self.no) if known else None
+
+
+def told_apart(yes: "Array", no: "Array", *, before: int = 0) -> int:
+    """Rows that came true and rows that did not, counted by ascending probability, `before` of the latter below all of them: how
+    many pairs of one and one are told apart, doubled, so that those of which the same was said count half."""
+    return int((yes * (2 * (before + no.cumsum()) - no)).sum())
 
 
 @dataclass(slots=True)
