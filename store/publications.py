@@ -47,3 +47,10 @@ def published_batches(
         Published(Interval(line.interval_start, line.interval_end), line.batch, line.rows, line.content_hash)
         for line in connection.execute(query)
     ]  # fmt: skip
+
+
+def is_published(connection: sa.Connection, pipeline: str, *, start: datetime | None = None) -> bool:
+    """Whether readers see the rows of the night that starts then; of no night in particular, of any."""
+    at = schema.pointer.c
+    query = sa.select(at.batch).where(at.pipeline == pipeline, at.kind == BatchKind.INPUT).limit(1)
+    return connection.execute(query if start is None else query.where(at.interval_start == start)).first() is not None

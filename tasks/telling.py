@@ -26,7 +26,7 @@ from store.engine import transaction
 from store.models import promoted_for
 from store.nights import history_of, known_nights, waived_nights
 from store.pipelines import declared_pipeline
-from store.publications import published_batches
+from store.publications import is_published, published_batches
 from tasks.context import writer_engine
 from tasks.webhook import is_time, tell_webhook
 
@@ -55,7 +55,8 @@ def tell_at_once(
     if not settings.notify or report.state not in (RunState.HELD, RunState.FAILED) or not wakes:
         return False
     label, start = definition.pipeline.calendar.label(report.interval), report.interval.start
-    taken = _send_end(settings, report.pipeline, label, report.state, report.reason)
+    readers = _ask_readers(settings, report.pipeline, start)
+    taken = _send_end(settings, report.pipeline, label, report.state, report.reason, readers=readers)
     try:
         with transaction(writer_engine(settings)) as connection:
             record_message(connection, AT_ONCE, report.pipeline, start, detail={"run": report.run}, taken=taken, at=now)
@@ -64,9 +65,25 @@ def tell_at_once(
     return taken
 
 
-def _send_end(settings: Settings, name: str, label: str, state: RunState, reason: str) -> bool:
-    body = f"{reason}\nReaders keep the last good night. Next: overnight runs {name} --interval {label}"
+def _send_end(settings: Settings, name: str, label: str, state: RunState, reason: str, *, readers: str) -> bool:
+    body = f"{reason}\n{readers}Next: overnight runs {name} --interval {label}"
     return send(settings, title=f"{name} {label}: {state}", body=body)
+
+
+def _ask_readers(settings: Settings, name: str, start: datetime) -> str:
+    """What readers see instead; nothing is said of it while the ledger is away, since nobody knows."""
+    try:
+        with transaction(writer_engine(settings)) as connection:
+            return _tell_readers(connection, name, start)
+    except OvernightError:
+        return ""
+
+
+def _tell_readers(connection: sa.Connection, name: str, start: datetime) -> str:
+    """What readers see of a pipeline whose night came to nothing, as a sentence with a space behind it."""
+    if is_published(connection, name, start=start):
+        return "Readers keep what was published of this night before. "
+    return "Readers keep the last good night. " if is_published(connection, name) else "Readers have no night yet. "
 
 
 def tell_left_over(settings: Settings, *, now: datetime) -> list[str]:
@@ -81,7 +98,8 @@ def tell_left_over(settings: Settings, *, now: datetime) -> list[str]:
             if is_time(end.attempts, end.tried, now=now):
                 pipeline, start = known_pipeline(connection, settings, end.pipeline)[0], end.interval.start
                 label = pipeline.calendar.label(end.interval) if pipeline else f"{start:%Y-%m-%d %H:%M} UTC"
-                taken = _send_end(settings, end.pipeline, label, end.state, end.reason)
+                readers = _tell_readers(connection, end.pipeline, start)
+                taken = _send_end(settings, end.pipeline, label, end.state, end.reason, readers=readers)
                 record_message(connection, AT_ONCE, end.pipeline, start, detail={"run": end.run}, taken=taken, at=now)
                 said += [f"{end.pipeline} {label}: {end.state}, which was not told before"] if taken else []
     return said

@@ -145,11 +145,11 @@ def test_a_deadline_of_yesterday_is_no_news(settings: Settings, scheduled: Defin
     assert tell_due(told(settings, inbox), now=datetime(2024, 1, 6, 19, 1, tzinfo=BERLIN)) == []
 
 
-def test_a_night_of_the_schedule_that_fails_is_told_at_once_and_a_backfill_wakes_nobody(
-    settings: Settings, scheduled: Definition, inbox: Inbox
+def test_a_night_of_the_schedule_that_fails_is_told_at_once_with_what_readers_have_and_a_backfill_wakes_nobody(
+    settings: Settings, scheduled: Definition, write_day: Callable[..., Path], inbox: Inbox
 ) -> None:
-    night = scheduled.pipeline.calendar.named("2024-01-05")
-    report = NightReport(7, "shops", night, RunState.HELD, "held: 12 % of the rows do not fit, limit 10 %")
+    named = scheduled.pipeline.calendar.named
+    report = NightReport(7, "shops", named("2024-01-05"), RunState.HELD, "held: 12 % of the rows do not fit, limit 10 %")
     here = told(settings, inbox)
     now = datetime.now(BERLIN)
     assert not tell_at_once(scheduled, report, here, now=now, trigger="backfill")
@@ -157,7 +157,13 @@ def test_a_night_of_the_schedule_that_fails_is_told_at_once_and_a_backfill_wakes
     assert tell_at_once(scheduled, report, here, now=now, trigger="schedule")
     assert inbox[0]["title"] == "shops 2024-01-05: held"
     assert "12 % of the rows" in inbox[0]["message"]
-    assert "overnight runs shops --interval 2024-01-05" in inbox[0]["message"]
+    assert inbox[0]["message"].endswith("Readers have no night yet. Next: overnight runs shops --interval 2024-01-05")
+    for day in ("2024-01-04", "2024-01-05"):
+        write_day(day)
+        assert take_night(scheduled, named(day), settings, trigger="command").state is RunState.PUBLISHED
+        assert tell_at_once(scheduled, report, here, now=now, trigger="late rows")
+    assert "Readers keep the last good night. Next" in inbox[1]["message"]
+    assert "Readers keep what was published of this night before. Next" in inbox[2]["message"]
 
 
 NIGHT = datetime(2024, 1, 6, 2, tzinfo=BERLIN)
