@@ -3,6 +3,7 @@
 import getpass
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -123,9 +124,11 @@ def hold(name: Name, night: Night, why: Why, as_json: Json = False) -> None:
     """
     from tasks.holding import hold as speak
     from tasks.night import whoami
+    from tasks.webhook import tell_webhook
 
     definition, interval = _named(name, night)
     said = speak(definition, interval, load_settings(), who=getpass.getuser(), why=why, holder=whoami())
+    tell_webhook(definition, load_settings(), now=datetime.now(UTC))
     _tell(definition, said, as_json=as_json, then=f"overnight release {name} {night} --why …")
 
 
@@ -154,6 +157,7 @@ def revalidate(
     """
     from tasks.holding import revalidate as judge_again
     from tasks.night import whoami
+    from tasks.webhook import tell_webhook
 
     definition = prepared(name)
     first, last = choose_interval(definition, start), choose_interval(definition, end)
@@ -163,6 +167,7 @@ def revalidate(
         definition, load_settings(), first=first, last=last, who=getpass.getuser(), holder=whoami()
     ):  # fmt: skip
         _tell(definition, said, as_json=as_json)
+    tell_webhook(definition, load_settings(), now=datetime.now(UTC))
 
 
 def suggest(

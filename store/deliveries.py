@@ -8,23 +8,28 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.interval import Interval
-from domain.planning import STOPPED
+from domain.planning import CUT_OFF, STOPPED
 from domain.words import RunState
 from store import schema
+from store.reads.marked import HELD_AFTERWARDS
 
 # What is to be told is what happened less what was told. A backfill is no news unless it was asked to tell.
-_UNTOLD = sa.text("""
+_UNTOLD = sa.text(f"""
 WITH news AS (
     SELECT p.run, CASE WHEN bool_or(p.previous IS NOT NULL) THEN 'corrected' ELSE 'published' END AS event, min(p.at) AS at,
-        min(p.previous) AS previous
+        min(p.previous) AS previous, p.run AS of
     FROM overnight.publication p WHERE p.pipeline = :pipeline AND p.at > :since AND p.run IS NOT NULL GROUP BY p.run
     UNION ALL
-    SELECT id, 'held', ended_at, NULL FROM overnight.run WHERE pipeline = :pipeline AND state = 'held' AND ended_at > :since
+    SELECT id, 'held', ended_at, NULL, id FROM overnight.run
+    WHERE pipeline = :pipeline AND state = 'held' AND ended_at > :since
+    UNION ALL
+    SELECT run, 'held', at, NULL, of FROM ({HELD_AFTERWARDS}) h WHERE pipeline = :pipeline AND at > :since
 )
-SELECT n.run, n.event, n.at, n.previous, r.interval_start, r.interval_end, count(d.id) AS attempts, max(d.at) AS tried
+SELECT n.run, n.event, n.at, n.previous, n.of, r.reason, r.interval_start, r.interval_end,
+    count(d.id) AS attempts, max(d.at) AS tried
 FROM news n JOIN overnight.run r ON r.id = n.run LEFT JOIN overnight.delivery d ON d.run = n.run AND d.event = n.event
 WHERE r.trigger <> 'backfill' OR r.holder->>'tell' = 'true'
-GROUP BY n.run, n.event, n.at, n.previous, r.interval_start, r.interval_end
+GROUP BY n.run, n.event, n.at, n.previous, n.of, r.id
 HAVING NOT coalesce(bool_or(d.delivered), false)
 ORDER BY n.at, n.run
 """)
@@ -46,12 +51,15 @@ FROM overnight.pipeline WHERE name = :pipeline RETURNING (detail->>'since')::tim
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing to tell: `published`, `held` or `corrected`; `tried` is the moment of the last attempt."""
+    """One thing to tell: `published`, `held` or `corrected`; `tried` is the moment of the last attempt. `of` is the run that
+    landed and predicted what it is about: `run` itself, but of a night that was held after it was published."""
 
     run: int
     event: str
     at: datetime
     previous: int | None
+    of: int
+    reason: str
     interval: Interval
     attempts: int
     tried: datetime | None
@@ -70,9 +78,10 @@ def untold_news(connection: sa.Connection, pipeline: str, *, since: datetime) ->
     """What happened after `since` and no attempt has delivered, oldest first."""
     lines = connection.execute(_UNTOLD, {"pipeline": pipeline, "since": since})
     return [
-        News(at.run, at.event, at.at, at.previous, Interval(at.interval_start, at.interval_end), at.attempts, at.tried)
+        News(at.run, at.event, at.at, at.previous, at.of, at.reason, Interval(at.interval_start, at.interval_end), at.attempts,
+             at.tried)
         for at in lines
-    ]
+    ]  # fmt: skip
 
 
 def record_attempt(
@@ -119,7 +128,7 @@ _UNHEARD = sa.text("""
 SELECT r.id, r.pipeline, r.interval_start, r.interval_end, r.state, r.reason, count(a.id) AS attempts, max(a.at) AS tried
 FROM overnight.run r LEFT JOIN overnight.action a ON a.what = :what AND a.pipeline = r.pipeline
     AND a.interval_start = r.interval_start AND a.detail->>'run' = r.id::text
-WHERE r.state IN ('held', 'failed', 'crashed') AND r.reason <> :stopped AND r.ended_at > :since AND r.ended_at <= :before
+WHERE r.state IN ('held', 'failed', 'crashed') AND r.reason <> ALL (:stopped) AND r.ended_at > :since AND r.ended_at <= :before
     AND (r.trigger = ANY (:waking) OR r.holder->>'tell' = 'true')
     AND NOT EXISTS (SELECT FROM overnight.run n
         WHERE n.pipeline = r.pipeline AND n.interval_start = r.interval_start AND n.id > r.id)
@@ -145,7 +154,7 @@ def unheard_ends(
 ) -> Sequence[BadEnd]:
     """Those between the two moments, of runs with one of these triggers or that were asked to tell, about which there is no
     message `what` that anybody took."""
-    values = {"what": what, "waking": list(waking), "since": since, "before": before, "stopped": STOPPED}
+    values = {"what": what, "waking": list(waking), "since": since, "before": before, "stopped": [STOPPED, CUT_OFF]}
     return [
         BadEnd(at.id, at.pipeline, Interval(at.interval_start, at.interval_end), RunState(at.state), at.reason, at.attempts,
                at.tried)

@@ -105,7 +105,7 @@ def describe(definition: Definition, news: News, settings: Settings) -> dict[str
     engine, pipeline = writer_engine(settings), definition.pipeline
     zone = pipeline.interval.timezone
     night = Interval(news.interval.start.astimezone(zone), news.interval.end.astimezone(zone))
-    report = report_night(engine, news.run, night).to_json()
+    report = report_night(engine, news.of, night).to_json()
     with transaction(engine) as connection:
         batch = load_batch(connection, report["batch"]) if report["batch"] else None
         verdict = newest_verdict(connection, batch.input_batch or batch.id) if batch else None
@@ -124,6 +124,6 @@ def describe(definition: Definition, news: News, settings: Settings) -> dict[str
         "hindsight_rows": batch.hindsight_rows if batch else 0,
         "rows": report["rows"],
         "verdict": str(verdict[0]) if verdict else None,
-        "reason": report["reason"],
+        "reason": news.reason,
         "at": news.at.isoformat(),
     }

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from domain.interval import Interval
 from domain.pipeline import Pipeline
 from domain.trust import tell_hindsight
+from domain.words import Outcome
 from store.reads.connection import Connection
 from store.reads.feed import news_of
 from store.reads.pipelines import living_runs
@@ -88,8 +89,9 @@ def _sentence(news: dict[str, Any]) -> str:
         about.append(f"model version {news['model_version']}")
     if news["hindsight_rows"]:
         about.append(tell_hindsight(news["hindsight_rows"], news["rows"]))
-    if news["verdict"] is not None:
-        about.append(f"verdict: {news['verdict']}")
+    if news["verdict"] not in (None, news["event"]):
+        held = news["verdict"] == Outcome.HELD  # since then, of which its own reason knows nothing
+        about.append(f"verdict: {news['verdict_reason'] if held else news['verdict']}")
     return f"{', '.join(about)}. {news['reason']}"
 
 

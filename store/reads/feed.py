@@ -3,10 +3,12 @@
 from psycopg import sql
 
 from store.reads.connection import Connection, Row, fetch
+from store.reads.marked import HELD_AFTERWARDS
 
 
 def news_of(connection: Connection, pipeline: str, *, limit: int) -> list[Row]:
-    """The newest nights that were published, corrected (readers had another batch before) or held, newest first."""
+    """The newest nights that were published, corrected (readers had another batch before) or held, before or after readers saw
+    them, newest first."""
     return fetch(connection, _NEWS, {"pipeline": pipeline, "limit": limit})
 
 
@@ -21,12 +23,17 @@ WITH moved AS (
 ), held AS (
     SELECT id, 'held' AS event, ended_at, coalesce(prediction_batch, input_batch), CAST(NULL AS bigint)
     FROM reading.run WHERE pipeline = %(pipeline)s AND state = 'held' ORDER BY id DESC LIMIT %(limit)s
+), marked AS (
+    SELECT run, 'held' AS event, at, batch, CAST(NULL AS bigint)
+    FROM ({held_afterwards}) h WHERE pipeline = %(pipeline)s ORDER BY run DESC LIMIT %(limit)s
 )
 SELECT n.*, r.interval_start, r.interval_end, r.reason, b.rows, b.hindsight_rows, m.version AS model_version,
-    (SELECT outcome FROM reading.verdict v WHERE v.batch = coalesce(b.input_batch, b.id) ORDER BY v.id DESC LIMIT 1) AS verdict
-FROM (SELECT * FROM moved UNION ALL SELECT * FROM held) n
+    v.outcome AS verdict, v.reason AS verdict_reason
+FROM (SELECT * FROM moved UNION ALL SELECT * FROM held UNION ALL SELECT * FROM marked) n
     JOIN reading.run r ON r.id = n.run
     LEFT JOIN reading.batch b ON b.id = n.batch
     LEFT JOIN reading.model m ON m.id = b.model
+    LEFT JOIN LATERAL (SELECT outcome, reason FROM reading.verdict
+        WHERE batch = coalesce(b.input_batch, b.id) ORDER BY id DESC LIMIT 1) v ON true
 ORDER BY n.at DESC, n.run DESC LIMIT %(limit)s
-""")
+""").format(held_afterwards=sql.SQL(HELD_AFTERWARDS))

@@ -17,6 +17,7 @@ from deployments.catalogue import Definition, load_definition
 from domain.errors import DefinitionError
 from infra.settings import Settings
 from store.pipelines import register
+from tasks.holding import hold, release
 from tasks.night import take_night
 from tasks.webhook import tell_webhook, tell_webhooks
 
@@ -91,6 +92,28 @@ def test_published_corrected_and_held_are_told_once_each_and_signed(
     headers, body = inbox[0]
     seconds, given = (part.split("=")[1] for part in headers["Overnight-Signature"].split(","))
     assert given == hmac.new(b"s3cret", f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+def test_a_night_held_by_hand_after_it_was_published_is_told_once_with_what_readers_see_and_who_said_why(
+    settings: Settings, hooked: Definition, inbox: Inbox, write_day: Write
+) -> None:
+    first, second = (hooked.pipeline.calendar.named(f"2024-01-0{day}") for day in (1, 2))
+    write_day("2024-01-01")
+    take(hooked, settings, "2024-01-01")
+    by_ana: dict[str, Any] = {"who": "ana", "holder": {"pid": 1}}
+    for why in ("prices look wrong", "they do"):
+        hold(hooked, first, settings, why=why, **by_ana)
+    hold(hooked, second, settings, why="it is not there yet", **by_ana)
+    tell_webhook(hooked, settings, now=datetime.now(UTC))
+    assert tell_webhook(hooked, settings, now=datetime.now(UTC)) == []
+    published, held = documents(inbox)
+    assert (held["event"], held["verdict"], held["reason"]) == ("held", "held", "held: by ana: prices look wrong")
+    assert held["run"] > published["run"]
+    same = ("batch", "content_hash", "rows", "interval", "model_version")
+    assert [held[name] for name in same] == [published[name] for name in same]
+    release(hooked, first, settings, why="they are right", **by_ana)
+    hold(hooked, first, settings, why="they are not", **by_ana)
+    assert len(tell_webhook(hooked, settings, now=datetime.now(UTC))) == 1
 
 
 def test_a_webhook_that_is_away_is_told_later_and_every_attempt_is_kept(

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from deployments.catalogue import Definition
 from infra.settings import Settings
+from tasks.holding import hold
 from tasks.night import take_night
 
 A = "{http://www.w3.org/2005/Atom}"
@@ -42,6 +43,10 @@ def test_a_feed_says_what_was_published_corrected_and_held(
     assert "limit 10" in why
     assert how.startswith("Batch 2, in place of batch 1, 61 rows, verdict: passed.")
     assert what.startswith("Batch 1, 60 rows, verdict: passed.")
+    hold(shops, night("2024-01-01"), settings, who="ana", why="prices look wrong", holder={"pid": 1})
+    (held, why), _, (_, how), _ = entries(client)
+    assert (held, why) == ("2024-01-01 held", "Batch 2, 61 rows. held: by ana: prices look wrong")
+    assert how.startswith("Batch 2, in place of batch 1, 61 rows, verdict: held: by ana: prices look wrong. ")
 
 
 def test_a_feed_that_has_not_changed_is_not_sent_again(
