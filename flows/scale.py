@@ -1,6 +1,5 @@
 """A backfill's nights on the workers of a Dask scheduler: each a Prefect task, as many side by side as may be."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from domain.report import NightReport
 from flows.occasion import on_errand
 from flows.outcome import announce, stop_if_cancelled
 from flows.policy import POLICY
-from infra.cluster import count_workers
+from infra.cluster import work_in_turn
 from infra.settings import Settings
 from tasks.right_of_way import give_way
 from tasks.spread import AHEAD, pieces_of, take_there
@@ -39,18 +38,19 @@ def night(
 def take_nights_on_dask(
     definition: Definition, nights: Sequence[Interval], settings: Settings, *, address: str, model: ModelMode, tell_others: bool
 ) -> list[NightReport]:
-    """Takes the nights oldest first, `AHEAD` on each worker, with the result of one after the other."""
+    """Takes the nights oldest first, up to `AHEAD` on each worker, and goes on with the others when one is held or fails."""
     reports: list[NightReport] = []
-    pieces, under_way = deque(pieces_of(definition, nights, model=model, tell=tell_others)), deque[tuple[Any, Any]]()
+    pieces, futures = pieces_of(definition, nights, model=model, tell=tell_others), dict[int, Any]()
     with DaskTaskRunner(address=address) as runner:
-        lanes = count_workers(runner.client) * AHEAD
-        while pieces or under_way:
-            while pieces and len(under_way) < lanes:
-                give_way(settings)
-                piece = pieces.popleft()
-                under_way.append((piece, runner.submit(night, parameters=dict(zip(_NAMES, piece, strict=True)))))
-            (*_, place), future = under_way.popleft()
-            reports.append(_report(definition, nights[place], future))
+
+        def submit(*piece: Any) -> Any:
+            give_way(settings)
+            parameters = dict(zip(_NAMES, piece, strict=True))
+            future = futures[parameters["place"]] = runner.submit(night, parameters=parameters)
+            return future.wrapped_future
+
+        for (*_, place), _ in work_in_turn(runner.client, submit, pieces, ahead=AHEAD):
+            reports.append(_report(definition, nights[place], futures.pop(place)))
             with on_errand(BACKFILL, number=len(reports), total=len(nights)):
                 announce(definition, reports[-1])
             tell_everybody(definition, reports[-1], settings, now=datetime.now(UTC), trigger=BACKFILL, asked=tell_others)

@@ -53,8 +53,8 @@ def _of_samples(said: Said, metric: str) -> "Callable[[Array], float | None]":
 
 
 def _area_of_samples(said: Said) -> "Callable[[Array], float | None]":
-    """As `rank_auc`, to the last digit, from counts of each probability, which spares sorting; where they are too many for that to
-    be quicker, from the ranks."""
+    """As `rank_auc`, to the last digit, from counts of each probability, which spares sorting; from the ranks where there are too
+    many probabilities for that to be quicker."""
     import numpy as np
 
     values, place = np.unique(said.values, return_inverse=True)

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -119,11 +119,12 @@ def take_nights_there(
     definition: Definition, nights: Sequence[Interval], *, address: str, model: ModelMode, tell: bool = False
 ) -> Iterator[NightReport]:  # fmt: skip
     """A backfill's nights on workers, without Prefect: each report as its night ends, oldest first."""
-    from infra.cluster import connect, work_through
+    from infra.cluster import connect, work_in_turn
 
     with connect(address) as client:
-        pieces = pieces_of(definition, nights, model=model, tell=tell)
-        yield from work_through(client, take_there, pieces, ahead=AHEAD, in_order=True)
+        pieces, submit = pieces_of(definition, nights, model=model, tell=tell), partial(client.submit, take_there, pure=False)
+        for _, future in work_in_turn(client, submit, pieces, ahead=AHEAD):
+            yield future.result()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from distributed import Client
+from distributed import Client, Event
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OrchestratorUnavailable
 from domain.report import NightReport
 from domain.words import RunState
+from infra.cluster import work_in_turn
 from infra.prefect_home import settings_environment
 from infra.settings import Settings, load_settings
 from store.engine import transaction
@@ -61,6 +63,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     environment = {**os.environ, **settings_environment(settings), "PYTHONPATH": str(Path.cwd())}
+    environment["DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING"] = "False"  # what stands behind a busy worker, stays there
     cluster = Cluster(tmp_path, environment)
     cluster.start("scheduler", "--host", "127.0.0.1", "--port", "0")
     wait_for(lambda: (tmp_path / "scheduler.json").exists())
@@ -155,6 +158,33 @@ def end_of_a_night_whose_backfill_is_gone(cluster: Cluster, writer: sa.Engine) -
         del asked
     wait_for(lambda: newest()[0] != "running")
     return newest()
+
+
+def test_no_piece_stands_behind_a_busy_worker_while_another_is_idle(cluster: Cluster) -> None:
+    from threading import Thread
+
+    places = list(range(6))
+
+    def take(place: int) -> int:
+        """The first keeps its worker's only thread until each of the others has been taken."""
+        if place == 0:
+            assert Event("go").wait(60)
+        else:
+            Event(f"taken {place}").set()
+        return place
+
+    with Client(cluster.address) as client:
+
+        def release() -> None:
+            assert all(Event(f"taken {place}", client=client).wait(60) for place in places[1:])
+            Event("go", client=client).set()
+
+        releasing = Thread(target=release, daemon=True)
+        releasing.start()
+        submit = partial(client.submit, take, pure=False)
+        pieces = [(place,) for place in places]
+        assert [future.result() for _, future in work_in_turn(client, submit, pieces, ahead=3)] == places
+        releasing.join()
 
 
 def test_a_big_nights_ranges_on_workers_give_the_same_predictions(
