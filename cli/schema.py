@@ -5,6 +5,7 @@ import json
 import typer
 
 from cli.show import say
+from domain.errors import UsageError
 from infra.settings import load_settings
 
 
@@ -21,8 +22,13 @@ def schema() -> None:
     from tasks.expectations.schema import expectations_schema
 
     folder = load_settings().deployments
-    folder.mkdir(parents=True, exist_ok=True)
     for name, document in (("pipeline", pipeline_schema()), ("expectations", expectations_schema())):
         path = folder / f"{name}.schema.json"
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be written ({error.strerror or error})", hint="OVERNIGHT_DEPLOYMENTS=… names another folder"
+            ) from None
         say(f"{path}: begin {name}.yaml with  # yaml-language-server: $schema=../{path.name}")

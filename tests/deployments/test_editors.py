@@ -8,8 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import deployments
+from cli.schema import schema
 from deployments.schema import pipeline_schema
 from deployments.yaml import read_yaml
+from domain.errors import UsageError
+from infra.settings import load_settings
 from tasks.expectations.schema import expectations_schema
 
 SHELF = Path(deployments.__file__).parent
@@ -25,6 +28,15 @@ def schemas() -> dict[str, Any]:
 def test_the_files_beside_the_pipelines_are_what_the_code_says(schemas: dict[str, Any], kind: str) -> None:
     written = json.loads((SHELF / f"{kind}.schema.json").read_text())
     assert written == schemas[kind], "out of step: overnight schema"
+
+
+def test_a_shelf_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OVERNIGHT_DEPLOYMENTS", str(tmp_path / "file" / "deployments"))
+    load_settings.cache_clear()
+    with pytest.raises(UsageError, match=r"pipeline\.schema\.json cannot be written \(Not a directory\)"):
+        schema()
+    load_settings.cache_clear()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
