@@ -11,10 +11,11 @@ from domain.standing import NightState
 from domain.trust import Freshness, TrustLine
 from domain.words import BatchKind
 from store.reads.facets import MOST_ROWS, read_facets
+from store.reads.history import TAUGHT, read_history
 from store.reads.pipelines import Published, published_as_of
 from store.reads.pruned import require_rows
-from store.reads.rows import Page, Question, column_types, parse_value, read_history, read_page
-from store.reads.trust import judge_pipelines, stand_night, trust_batch
+from store.reads.rows import Page, Question, column_types, parse_value, read_page
+from store.reads.trust import judge_pipelines, question_of, stand_night, trust_batch
 from web.answers import Facet, FacetValue
 from web.edge import Answered, NotFound, View
 from web.morning import describe_nights, label_of, trust_of
@@ -131,6 +132,7 @@ def key(view: View, text: str) -> Answered:
             model_version=line["model_version"], published_at=line["published_at"], verdict=line["verdict"],
             values={name: line[name] for name in names},
             changed_model=older is not None and older["model_version"] != line["model_version"],
+            former_question=question_of(line[TAUGHT], pipeline),
         ))  # fmt: skip
     body = KeyAnswer(
         pipeline=pipeline.name, key=dict(zip(pipeline.key, values, strict=True)), columns={n: types[n] for n in names},

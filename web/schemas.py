@@ -321,6 +321,7 @@ class Said(_Answer):
     verdict: str | None
     values: dict[str, Any]
     changed_model: bool = Field(description="whether another model said this than the night before")
+    former_question: str = Field("", description="what this answers, where another question is asked by now; else empty")
 
 
 class KeyAnswer(_Answer):

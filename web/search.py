@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from domain.errors import UsageError
 from domain.interval import Interval
 from domain.pipeline import Pipeline
-from store.reads.rows import read_history
+from store.reads.history import read_history
 from web.edge import Answered, View
 from web.entities import join_key, read_key
 from web.schemas import Health

@@ -331,18 +331,3 @@ def _read_cursor(cursor: str, names: Sequence[str], types: Mapping[str, str]) ->
     if not right:
         raise broken
     return [None if v is None else parse_value(v, types[n], column=n) for n, v in zip(names, values, strict=True)]
-
-
-def read_history(connection: Connection, pipeline: Pipeline, key: Sequence[Any], *, limit: int) -> list[Row]:
-    """One key through every published night, newest first."""
-    types = column_types(pipeline)
-    statement = _HISTORY.format(
-        view=sql.Identifier(pipeline.name, "published"),
-        same=sql.SQL(" AND ").join(
-            sql.SQL("{} = %s::{}").format(sql.Identifier(name), sql.SQL(CASTS[types[name]])) for name in pipeline.key
-        ),
-    )
-    return fetch(connection, statement, [*key, limit])
-
-
-_HISTORY = sql.SQL("SELECT * FROM {view} WHERE {same} ORDER BY interval_start DESC LIMIT %s")

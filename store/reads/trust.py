@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from domain.interval import Interval
 from domain.pipeline import Pipeline
@@ -229,7 +230,7 @@ def _trust_line(pipeline: Pipeline, seen: Published | None, *, freshness: Freshn
 
 def trust_batch(pipeline: Pipeline, seen: Published, *, freshness: Freshness, reason: str) -> TrustLine:
     """The trust line of a batch that readers see, or saw."""
-    question = _question_of(seen, pipeline)
+    question = question_of(seen.target, pipeline)
     if question:
         reason = f"{reason} The predictions answer another question than is asked now: {question}.".lstrip()
     return TrustLine(
@@ -239,9 +240,9 @@ def trust_batch(pipeline: Pipeline, seen: Published, *, freshness: Freshness, re
     )  # fmt: skip
 
 
-def _question_of(seen: Published, pipeline: Pipeline) -> str:
-    """What a batch's model was taught to answer, where pipeline.yaml asks for something else today; else empty."""
-    taught, asked = seen.target, pipeline.target
+def question_of(taught: Mapping[str, Any] | None, pipeline: Pipeline) -> str:
+    """What a model was taught to answer, where pipeline.yaml asks for something else today; else empty."""
+    asked = pipeline.target
     if taught is None or (taught["column"], taught.get("as")) == (asked.column, asked.as_):
         return ""
     return str(taught.get("as") or taught["column"])

@@ -116,7 +116,7 @@ class Ledger:
 
     def train(
         self, day: str, *, promote: bool = True, previous: int | None = None, card: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, Any] | None = None, task: str = "classification",
+        metrics: Mapping[str, Any] | None = None, task: str = "classification", target: Mapping[str, Any] | None = None,
     ) -> int:  # fmt: skip
         """A model trained by a night, and champion from it on. Returns its line."""
         night = self.night(day)
@@ -125,7 +125,8 @@ class Ledger:
                 made = save_model(
                     connection, run, trained_from=night.start - timedelta(days=30), trained_until=night.start, batches=[1],
                     rows=600, task=task, fingerprint=f"f{day}", metrics=metrics or {"challenger": {"roc_auc": 0.74}},
-                    params={"max_iter": 20}, card=card or {"measured": {"metric": "roc_auc"}, "seconds": 1.2},
+                    params={"max_iter": 20, **({"target": target} if target else {})},
+                    card=card or {"measured": {"metric": "roc_auc"}, "seconds": 1.2},
                     libraries={"scikit-learn": "1.7"}, trusted_types=[], artifact=b"x", sha256=sha256(b"x").hexdigest(),
                 )  # fmt: skip
                 if promote:

@@ -107,13 +107,19 @@ def test_the_night_that_promoted_says_so(ledger: Ledger, ask: Callable, clock: C
     assert (one["retrained"], one["promoted"]) == (1, 1)
 
 
-def test_a_key_s_history_names_the_night_at_which_the_model_changed(published: Ledger, ask: Callable) -> None:
-    second = published.train("2024-01-05", previous=1)
-    published.publish("2024-01-05", model=second)
+def test_a_key_s_history_names_the_night_at_which_the_model_changed_and_those_that_answer_another_question(
+    published: Ledger, ask: Callable, client: TestClient
+) -> None:
+    for day, asked in (("2024-01-05", "left_over < 20"), ("2024-01-06", "left_over < 1")):
+        model = published.train(day, previous=1, target={"column": "left_over", "as": asked})
+        published.publish(day, model=model)
     nights = ask("/p/shops/key/s000003")["nights"]
-    assert [(one["night"], one["model_version"], one["changed_model"]) for one in nights] == [
-        ("2024-01-05", 2, True), ("2024-01-04", 1, False), ("2024-01-03", 1, False),
+    assert [(one["night"], one["model_version"], one["changed_model"], one["former_question"]) for one in nights] == [
+        ("2024-01-06", 3, True, ""), ("2024-01-05", 2, True, "left_over < 20"), ("2024-01-04", 1, False, ""),
+        ("2024-01-03", 1, False, ""),
     ]  # fmt: skip
+    page = client.get("/p/shops/key/s000003").text
+    assert page.count("answers another question than is asked now: <code>left_over &lt; 20</code>") == 1
 
 
 def test_while_nothing_runs_the_figures_are_those_that_readers_see(published: Ledger, ask: Callable, clock: Callable) -> None:
