@@ -15,6 +15,7 @@ Mode = Literal["missing", "failed", "changed", "all"]
 ModelMode = Literal["as-due", "as-was", "as-if", "hindsight"]
 BACKFILL = "backfill"
 STOPPED = "stopped by hand"  # why the run of a night failed that somebody has cancelled
+CUT_OFF = "cut off in the middle: Overnight or its machine was stopped"  # why one crashed that nobody has cancelled
 LATE_ROWS = "late rows"  # why a recent night is taken again: its source has other content than it had
 RETRY_DELAYS = (2.0, 10.0, 30.0)  # seconds; long enough for Postgres to restart, short enough for one night
 ATTEMPTS_AT_MOST = 5  # of a night that fails again and again, before the catch-up leaves it to people

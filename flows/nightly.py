@@ -9,7 +9,7 @@ from domain.report import NightReport
 from flows.artifacts import Showing
 from flows.beginning import begun_or_told
 from flows.nights import late_nights, missed_nights, take_nights
-from flows.occasion import asks_to_tell, choose_interval, holder, name_night, scheduled_moment, trigger
+from flows.occasion import asks_to_tell, choose_interval, holder, is_cut_off, name_night, scheduled_moment, trigger
 from flows.outcome import announce, told_as_state
 from flows.policy import KEEPS_NOTHING
 from flows.stages import stage_tasks
@@ -52,7 +52,9 @@ def nightly(
     also = describe_retakes(definition, retaken)
     with Showing(definition, night, settings) as showing:
         call, who = showing.after(stages), holder()
-        report = take_night(definition, night, settings, trigger=trigger(), call=call, holder=who, model=model, also=also)
+        report = take_night(
+            definition, night, settings, trigger=trigger(), call=call, holder=who, model=model, also=also, is_cut_off=is_cut_off
+        )
         showing.end(report)
     announce(definition, report)
     tell_everybody(definition, report, settings, now=datetime.now(UTC), trigger=trigger(), asked=tell or asks_to_tell())

@@ -13,10 +13,12 @@ import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 
 from deployments.catalogue import Definition, load_definition
 from domain.errors import OvernightError, UsageError
 from domain.interval import Interval
+from infra.prefect_api import STARTED_BY_WORKER, PrefectApi
 from infra.settings import load_settings
 
 
@@ -104,14 +106,21 @@ def holder() -> dict[str, Any]:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody has asked Prefect to end this run: no worker would tell a run that the command line started."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    """Whether somebody has asked Prefect to end this run, or the worker's run that it is a part of. One that the command line
+    started is told by no worker, and has to ask."""
+    context, url = FlowRunContext.get(), PREFECT_API_URL.value()
+    if context is None or context.flow_run is None or url is None:
         return False
-    with suppress(Exception):  # the server is away for a moment, and the nights go on
-        state = cast(SyncPrefectClient, context.client).read_flow_run(context.flow_run.id).state
-        return state is not None and (state.is_cancelling() or state.is_cancelled())
-    return False
+    with suppress(OvernightError), PrefectApi(url, timeout=3) as api:
+        run = api.read_run(os.environ.get(STARTED_BY_WORKER, str(context.flow_run.id)))
+        return run.state in ("CANCELLING", "CANCELLED")
+    return False  # the server is away for a moment, and the nights go on
+
+
+def is_cut_off() -> bool:
+    """Whether a run that is told to end was cancelled by nobody: its worker is being stopped, or the machine, and the night is to
+    be taken again. A run that no worker has started ends by the hand of whoever started it."""
+    return STARTED_BY_WORKER in os.environ and not is_cancelled()
 
 
 def introduce(name: str) -> None:

@@ -8,14 +8,16 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled as AsCancelled
 from prefect.states import Completed, Failed
 
 from deployments.catalogue import Definition
 from domain.errors import LockHeld, OvernightError
+from domain.planning import STOPPED
 from domain.report import NightReport
 from domain.words import RunState
-from flows.occasion import introduce, is_cancelled, place, trigger
+from flows.occasion import introduce, is_cancelled, is_on_errand, place, trigger
 from tasks.stopping import stopping_between_imports
 from tasks.telling import WAKING
 
@@ -60,6 +62,11 @@ def told_as_state(*, called: Callable[[], str]) -> Callable[[Callable[P, Told]],
                 return _state_of(error)
             except Cancelled as stop:
                 return AsCancelled(message=str(stop), data=list(stop.reports))
+            except TerminationSignal:
+                # Prefect would call it crashed, as it does one that nobody has cancelled. What another run made ends with that.
+                if is_on_errand() or not is_cancelled():
+                    raise
+                return AsCancelled(message=STOPPED)
 
         del told.__annotations__["return"]  # Prefect would build a model for it
         return told

@@ -19,6 +19,7 @@ from infra.settings import Settings
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 POOL = "overnight"
+STARTED_BY_WORKER = "PREFECT__FLOW_RUN_ID"  # in the environment of the process that a worker starts for a run
 LAST_LINES_WITHIN = 4.0  # seconds
 BUSY_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds; its SQLite turns writers away while others write, and asks them to come again
 
@@ -164,13 +165,14 @@ class PrefectApi:
         return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]
 
     def crashed_runs(self, *, since: datetime) -> list[FlowRun]:
-        """The runs of deployments that have crashed since then."""
+        """The runs of deployments that have crashed since then, 200 of them at most, the newest first."""
         body = {
             "flow_runs": {
                 "state": {"type": {"any_": ["CRASHED"]}},
                 "end_time": {"after_": since.isoformat()},
                 "deployment_id": {"is_null_": False},
             },
+            "sort": "END_TIME_DESC",
             "limit": 200,
         }
         return [self._flow_run(one) for one in self._call("POST", "/flow_runs/filter", body)]

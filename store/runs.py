@@ -1,6 +1,6 @@
 """Runs and stage runs: who takes which night, under a lock that Postgres frees when its holder dies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import LockHeld, OvernightError
 from domain.interval import Interval
-from domain.planning import STOPPED
+from domain.planning import CUT_OFF, STOPPED
 from domain.report import StageReport
 from domain.words import RunState, Stage, StageState
 from store import schema
@@ -54,12 +54,14 @@ _ORDER = tuple(Stage)
 
 @contextmanager
 def claim(
-    engine: sa.Engine, pipeline: str, interval: Interval, *, trigger: str, holder: Mapping[str, Any], hindsight: bool = False
-) -> Iterator[Run]:
+    engine: sa.Engine, pipeline: str, interval: Interval, *, trigger: str, holder: Mapping[str, Any], hindsight: bool = False,
+    is_cut_off: Callable[[], bool] = lambda: False,
+) -> Iterator[Run]:  # fmt: skip
     """Takes the night for this process (law 6) and opens a run for it.
 
     The lock lives in a connection of its own, so Postgres frees it when this process dies; a run that was left open is
-    closed as crashed, and what its process may still try is refused by the fence. Raises LockHeld with who holds it.
+    closed as crashed, and what its process may still try is refused by the fence. One that a signal ends is closed as stopped by
+    hand, or as crashed when `is_cut_off`, which is asked then, says so. Raises LockHeld with who holds it.
     """
     name = lock_name(pipeline, interval.start)
     with translated_errors(), engine.connect() as lock:
@@ -73,7 +75,7 @@ def claim(
             raise
         except BaseException:
             with suppress(OvernightError):  # a run that cannot be closed now is found by its free lock
-                _close_own_run(engine, pipeline, interval, holder=holder)
+                _close_own_run(engine, pipeline, interval, holder=holder, is_cut_off=is_cut_off())
             raise
         finally:
             with suppress(SQLAlchemyError):  # a lock whose connection broke is gone, and what the night did stands
@@ -81,13 +83,16 @@ def claim(
                 lock.commit()
 
 
-def _close_own_run(engine: sa.Engine, pipeline: str, interval: Interval, *, holder: Mapping[str, Any]) -> None:
-    """A signal may come between opening the run and its first stage, when nobody has been handed its number yet."""
+def _close_own_run(
+    engine: sa.Engine, pipeline: str, interval: Interval, *, holder: Mapping[str, Any], is_cut_off: bool
+) -> None:  # fmt: skip
+    """Found by its holder: a signal may come between opening the run and its first stage, when nobody has its number yet."""
+    state, reason = (RunState.CRASHED, CUT_OFF) if is_cut_off else (RunState.FAILED, STOPPED)
     own = sa.and_(schema.run.c.state == RunState.RUNNING, schema.run.c.holder == sa.cast(dict(holder), JSONB))
     with transaction(engine) as connection:
         found = connection.scalar(sa.select(schema.run.c.id).where(_same_night(pipeline, interval), own))
     if found is not None:
-        finish_run(engine, found, state=RunState.FAILED, reason=STOPPED)
+        finish_run(engine, found, state=state, reason=reason)
 
 
 def lock_name(pipeline: str, start: datetime) -> str:

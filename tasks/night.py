@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, EXIT_FAILED, EXIT_HELD, OvernightError
 from domain.interval import Interval
-from domain.planning import STOPPED, ModelMode
+from domain.planning import ModelMode
 from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage, StageState
 from infra.settings import Settings
@@ -48,8 +48,10 @@ def take_night(
     holder: Mapping[str, Any] | None = None,
     model: ModelMode = "as-due",
     also: str = "",
+    is_cut_off: Callable[[], bool] = lambda: False,
 ) -> NightReport:
-    """Takes one interval through the stages, under its lock, and reports how the night went; `also` ends its sentence.
+    """Takes one interval through the stages, under its lock, and reports how the night went; `also` ends its sentence. When a
+    signal ends it, `is_cut_off` tells whether nobody has cancelled it.
 
     Never raises for what a night can meet: a failure is a report with its sentence and exit code. Raises LockHeld when
     somebody else has the night, and DatabaseUnavailable when there is no ledger to write to.
@@ -58,7 +60,8 @@ def take_night(
     name = definition.pipeline.name
     asked = {} if model == "as-due" else {"model": model}
     who = {**whoami(), **asked, **(holder or {})}
-    with claim(engine, name, interval, trigger=trigger, holder=who, hindsight=model == "hindsight") as run:
+    hindsight = model == "hindsight"
+    with claim(engine, name, interval, trigger=trigger, holder=who, hindsight=hindsight, is_cut_off=is_cut_off) as run:
         reports: list[StageReport] = []
         try:
             for stage in Stage:
@@ -74,9 +77,6 @@ def take_night(
             log.error("%s ended in an error that it did not expect", name, exc_info=error)
             reason = f"unexpected {type(error).__name__}: {error}"
             return _failed(engine, run, interval, reason, exit_code=EXIT_FAILED)
-        except BaseException:
-            _close(engine, run, RunState.FAILED, STOPPED)
-            raise
         return _ended(engine, run, interval, reports, also=also)
 
 
@@ -101,19 +101,12 @@ def judge_night(reports: list[StageReport]) -> tuple[RunState, str]:
 
 
 def _failed(engine: sa.Engine, run: Run, interval: Interval, reason: str, *, exit_code: int) -> NightReport:
-    _close(engine, run, RunState.FAILED, reason)
+    """Closes the run if the ledger can be reached; if not, the next run of this night does."""
     try:
+        finish_run(engine, run.id, state=RunState.FAILED, reason=reason)
         return report_night(engine, run.id, interval, exit_code=exit_code)
     except OvernightError:
         return NightReport(run.id, run.pipeline, interval, RunState.FAILED, reason, exit_code=exit_code)
-
-
-def _close(engine: sa.Engine, run: Run, state: RunState, reason: str) -> None:
-    """Closes the run if the ledger can be reached; if not, the next run of this night does."""
-    try:
-        finish_run(engine, run.id, state=state, reason=reason)
-    except OvernightError:
-        return
 
 
 def report_night(engine: sa.Engine, run_id: int, interval: Interval, *, exit_code: int = EXIT_DONE) -> NightReport:

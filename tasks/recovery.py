@@ -22,7 +22,8 @@ from store.recovery import close_dead_runs, newest_run_of
 
 ATTEMPTS_AT_MOST = 3
 PENDING_AT_MOST = timedelta(minutes=2)
-TRIED_AGAIN_WITHIN = timedelta(hours=12)  # an older night belongs to the catch-up policy
+TRIED_AGAIN_WITHIN = timedelta(days=7)  # however long Overnight was stopped; an older night belongs to the catch-up policy
+_DIED = "its process ended without a word"
 _ENDED = {
     RunState.PUBLISHED: ("COMPLETED", "Published"),
     RunState.SKIPPED: ("COMPLETED", "Nothing to do"),
@@ -43,7 +44,7 @@ def recover(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
             dead = [run for run in api.unfinished_runs() if is_dead(run, now=now)]
             done += [said for run in dead if (said := _close(api, run, engine))]
             crashed = api.crashed_runs(since=now - TRIED_AGAIN_WITHIN)
-            done += [_try_again(api, run) for run in crashed if _deserves_another_try(run, engine)]
+            done += [_try_again(api, run, engine) for run in crashed if _deserves_another_try(run, engine)]
         return done
     finally:
         engine.dispose()
@@ -88,18 +89,21 @@ def _close(api: PrefectApi, run: FlowRun, engine: sa.Engine) -> str:
     state, name = _ENDED.get(told[0], ("CRASHED", None)) if told else ("CRASHED", None)
     if run.state == "CANCELLING":
         state, name = "CANCELLED", None
-    message = told[1] if told and state != "CRASHED" else "its process ended without a word"
-    api.set_state(run.id, state, name=name, message=message)
+    api.set_state(run.id, state, name=name, message=told[1] if told else _DIED)
     return f"{run.name}: Prefect's run was left {run.state_name} by a process that is gone, and is {name or state.lower()} now"
 
 
 def _deserves_another_try(run: FlowRun, engine: sa.Engine) -> bool:
     """Whether the night is open still. Runs below another one come again with it."""
+    if run.attempts >= ATTEMPTS_AT_MOST or run.is_child:
+        return False
     told = newest_run_of(engine, run.id)
-    return run.attempts < ATTEMPTS_AT_MOST and not run.is_child and (told is None or told[0] is RunState.CRASHED)
+    return told is None or told[0] is RunState.CRASHED
 
 
-def _try_again(api: PrefectApi, run: FlowRun) -> str:
+def _try_again(api: PrefectApi, run: FlowRun, engine: sa.Engine) -> str:
     """The same run, with the parameters and the scheduled moment that it had."""
-    api.set_state(run.id, "SCHEDULED", name="AwaitingRetry", message="its process died; tried again")
-    return f"{run.name}: crashed, and is tried again (attempt {run.attempts + 1} of {ATTEMPTS_AT_MOST})"
+    _, why = newest_run_of(engine, run.id) or (None, _DIED)
+    message = f"{why}; tried again (attempt {run.attempts + 1} of {ATTEMPTS_AT_MOST})"
+    api.set_state(run.id, "SCHEDULED", name="AwaitingRetry", message=message)
+    return f"{run.name}: {message}"

@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -17,11 +18,14 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from deployments.prefect_yaml import render_prefect_yaml
 from domain.errors import OrchestratorUnavailable, UsageError
+from domain.planning import CUT_OFF, STOPPED
 from infra.prefect_api import FlowRun, PrefectApi, find_server
 from infra.processes import Part, start_part, stop_child, stop_leftovers, wait_until_ready
 from infra.services import PREFECT, WORKER, Services, run_services
 from infra.settings import Settings
+from tasks.cancelling import cancel_nights
 from tasks.prepare import prepare_house
+from tasks.recovery import recover
 from tests.patience import PATIENCE, schedule_far_from_now, wait_for
 from tests.ports import free_port
 
@@ -33,9 +37,14 @@ def descendants() -> set[int]:
 @contextmanager
 def running(settings: Settings, definition: Definition, said: list[str]) -> Iterator[tuple[Services, PrefectApi]]:
     scheduled = definition.pipeline.model_copy(update={"schedule": schedule_far_from_now()})
+    url = f"http://127.0.0.1:{settings.prefect_port}/api"
     with (
         run_services(
-            settings, say=said.append, parts={PREFECT, WORKER}, prefect_yaml=render_prefect_yaml([scheduled])
+            settings,
+            say=said.append,
+            parts={PREFECT, WORKER},
+            prefect_yaml=render_prefect_yaml([scheduled]),
+            before_worker=lambda: said.extend(recover(settings, url, now=datetime.now(UTC))),
         ) as services,
         PrefectApi(services.prefect_url) as api,
     ):
@@ -54,39 +63,62 @@ def runs(writer: sa.Engine) -> list[tuple[str, str | None, str]]:
         return [tuple(line) for line in connection.execute(sa.text(query))]
 
 
-@pytest.mark.slow(40)
-def test_a_schedule_schedules_a_trigger_takes_a_night_and_stopping_everything_ends_the_one_under_way_cleanly(
+def night_of(api: PrefectApi, run: FlowRun, definition: Definition) -> str:
+    """Which night a run is for that the schedule has written ahead."""
+    tick = datetime.fromisoformat(api._call("GET", f"/flow_runs/{run.id}")["expected_start_time"])
+    night = definition.pipeline.calendar.before(tick)
+    assert night is not None
+    return definition.pipeline.calendar.label(night)
+
+
+@pytest.mark.slow(70)
+def test_a_night_that_stopping_everything_cuts_off_is_taken_again_at_the_next_start_and_a_cancelled_one_is_not(
     home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.services.CANCELLED_WITHIN", PATIENCE)
+    monkeypatch.setattr("infra.services.ENDED_WITHIN", PATIENCE)
     write_day("2024-01-05")
     write_day("2024-01-06", rows=300_000)
     before, said = descendants(), list[str]()
-    with running(home, shops, said) as (services, api):
+    with suppress(KeyboardInterrupt), running(home, shops, said) as (services, api):
         assert find_server(home) == services.prefect_url
         deployment = api.find_deployment("shops")
         assert deployment is not None
-        wait_for(lambda: api.scheduled_runs(deployment))  # SQLAlchemy 2.1 would have the scheduler insert nothing
+        tonight = wait_for(lambda: api.scheduled_runs(deployment))[0]  # SQLAlchemy 2.1 would have the scheduler insert nothing
         asked = api.create_run("shops", interval="2024-01-05")
         states = [step.state_name for step in api.follow(asked.id, timeout=2 * PATIENCE) if isinstance(step, FlowRun)]
         assert states[-1] == "Published", (states, api.read_logs(asked.id))
         wait_for(lambda: any("shops 2024-01-05 ingest: done" in line.text for line in api.read_logs(asked.id)))
         ((state, _, flow_run),) = runs(writer)
         assert (state, flow_run) == ("published", asked.id)
+        write_day(night_of(api, tonight, shops), rows=300_000)
+        api.set_state(tonight.id, "SCHEDULED", message="earlier than its tick")
+        wait_for(lambda: [state for state, *_ in runs(writer)] == ["published", "running"])
+        process = wait_for(lambda: api.read_run(tonight.id).process)
+        os.kill(os.getpid(), signal.SIGTERM)
+        services.keep_running()
+    assert runs(writer)[1:] == [("crashed", CUT_OFF, tonight.id)]
+    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    assert find_server(home) is None
+    wait_for(lambda: descendants() <= before)
+    assert any(services.prefect_url.removesuffix("/api") in line for line in said)
+
+    with running(home, shops, said) as (services, api):
+        assert any(line.endswith(f"{CUT_OFF}; tried again (attempt 2 of 3)") for line in said), said
+        wait_for(lambda: api.read_run(tonight.id).is_final)
+        assert api.read_run(tonight.id).state_name == "Published"
+        assert [(state, run) for state, _, run in runs(writer)[1:]] == [("crashed", tonight.id), ("published", tonight.id)]
+        cancelled = api.create_run("shops", interval="2024-01-06")
+        wait_for(lambda: runs(writer)[-1][0] == "running")
+        assert cancel_nights(shops, home) == ["shops 2024-01-06: run 4 is cancelled through Prefect"]
+        wait_for(lambda: api.read_run(cancelled.id).is_final)
+        assert (api.read_run(cancelled.id).state, runs(writer)[-1]) == ("CANCELLED", ("failed", STOPPED, cancelled.id))
+        assert recover(home, services.prefect_url, now=datetime.now(UTC)) == [], "what a person has ended stays ended"
         whole = (file := shops.folder / "pipeline.yaml").read_text()
         file.write_text("name: broken\n")
         gone = shops.pipeline.model_copy(update={"name": "gone"})
         services.deploy(render_prefect_yaml([*prepare_house(home).pipelines, gone]))
         file.write_text(whole)
         assert [one.name for one in api.deployments()] == ["shops"], "what is broken keeps its nights, what is gone has none"
-        under_way = api.create_run("shops", interval="2024-01-06")
-        wait_for(lambda: [state for state, *_ in runs(writer)] == ["published", "running"])
-        process = wait_for(lambda: api.read_run(under_way.id).process)
-    assert runs(writer)[-1] == ("failed", "stopped by hand", under_way.id)
-    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
-    assert find_server(home) is None
-    wait_for(lambda: descendants() <= before)
-    assert any(services.prefect_url.removesuffix("/api") in line for line in said)
 
 
 @pytest.mark.slow
