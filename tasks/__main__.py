@@ -1,22 +1,18 @@
 """`python -m tasks STAGE --run ID`: one stage, alone, as a container runs it."""
 
 import argparse
-import atexit
-import gc
 import json
 import logging
 import os
 import sys
 import threading
-from typing import Any
 
 from domain.errors import OvernightError, UsageError
 from domain.words import Stage
 from infra.settings import Settings, load_settings
+from tasks.collector import collect_late
 from tasks.expectations import put_off_what_is_seldom_needed
 from tasks.perform import perform
-
-_SETTLED = 500_000  # objects; what any stage imports are fewer
 
 
 def main() -> int:
@@ -41,24 +37,6 @@ def main() -> int:
         return error.exit_code
     print(json.dumps(report.to_json(), default=str))
     return 0
-
-
-def collect_late() -> None:
-    """Has the collector look when there is more than modules, and as often as ever from then on; at the end it need not look.
-
-    What a stage makes first are modules, which stay. To look at them again and again takes a sixth of the time that their
-    import takes, and to take them all apart when the process ends anyway another third.
-    """
-    usual = gc.get_threshold()
-
-    def go_on(phase: str, _: dict[str, Any]) -> None:
-        if phase == "stop":
-            gc.callbacks.remove(go_on)
-            gc.set_threshold(*usual)
-
-    gc.set_threshold(_SETTLED)
-    gc.callbacks.append(go_on)
-    atexit.register(gc.freeze)
 
 
 def read_settings() -> Settings:
