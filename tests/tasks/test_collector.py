@@ -4,6 +4,7 @@ import gc
 import sys
 import types
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,8 +20,10 @@ class Ring:
 
 
 @pytest.fixture(autouse=True)
-def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+def unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(collector, "_spared", 0)
+    yield
+    gc.unfreeze()
 
 
 def after_an_import(monkeypatch: pytest.MonkeyPatch, name: str) -> int:
