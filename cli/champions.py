@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from cli.nights import Json, Name, backfill_nights, choose_interval, prepared, print_nights
-from cli.show import counted, print_json, say
+from cli.show import print_json, say
 from deployments.catalogue import Definition
+from domain.words import counted
 from infra.settings import load_settings
 from tasks.champions import Moved
 

@@ -11,13 +11,13 @@ import typer
 from rich.markup import escape
 
 from cli.nights import Json, Name
-from cli.show import counted, out, print_json, print_pairs, print_table, say, say_next, styled
+from cli.show import out, print_json, print_pairs, print_table, say, say_next, styled
 from domain.errors import UsageError
 from domain.interval import Calendar, Interval
 from domain.pipeline import Pipeline
 from domain.standing import bare
 from domain.trust import Freshness, grade_hindsight, judge_freshness, tell_hindsight
-from domain.words import Outcome, RunState
+from domain.words import Outcome, RunState, counted
 from infra.postgres import database_url, ensure_database
 from infra.settings import load_settings
 from store import listing
@@ -210,7 +210,7 @@ def _facts(standing: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "newest night", f"{night}: {styled(standing['state'])}, {said.removeprefix('held: ')}"
     if standing["gaps"]:
         nights, more = ", ".join(standing["gaps"][:5]), len(standing["gaps"]) - 5
-        yield "missing nights", f"{nights}{f' and {more} more' if more > 0 else ''}"
+        yield "not published", f"{nights}{f' and {more} more' if more > 0 else ''}"
     if standing["late_rows"]:
         taken = ", ".join(f"{one['night']} {one['state']}" for one in standing["late_rows"])
         yield "late rows", f"taken again in the last {RETAKEN_FOR.days} days: {taken}"

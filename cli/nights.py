@@ -9,14 +9,14 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.show import counted, err, print_json, print_pairs, print_table, say, say_next, styled
+from cli.show import err, print_json, print_pairs, print_table, say, say_next, styled
 from cli.taking import Reports, take_nights, telling_people
 from deployments.catalogue import Definition
 from domain.errors import EXIT_DONE, UsageError
 from domain.interval import Interval
 from domain.planning import BACKFILL, Mode, ModelMode
 from domain.report import NightReport, StageReport
-from domain.words import RunState, Stage
+from domain.words import RunState, Stage, counted
 from infra.settings import load_settings
 from store.runs import FROM_STAGE
 

@@ -23,10 +23,11 @@ from cli.nights import (
     prepared,
     print_nights,
 )
-from cli.show import counted, print_json, print_table, say, say_next
+from cli.show import print_json, print_table, say, say_next
 from cli.taking import telling_people
 from domain.errors import UsageError
 from domain.planning import Plan
+from domain.words import counted
 from infra.settings import load_settings
 
 

@@ -7,7 +7,8 @@ import typer
 
 from cli.listing import known_pipeline, reading_ledger
 from cli.nights import Json, Name
-from cli.show import counted, print_json, print_table
+from cli.show import print_json, print_table
+from domain.words import counted
 from store import listing
 
 

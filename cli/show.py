@@ -3,14 +3,17 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-SHORT = 24  # letters of a cell, markup included, up to which it is one word
+SHORT = 24  # letters of a cell up to which it is one word
+GAPS = (2, 1)  # letters between the columns of a table
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -68,24 +71,62 @@ def print_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Sequence[str] = ()) -> None:
     """A table on stdout; cells may hold rich markup, `numbers` names the columns that are aligned to the right.
 
-    Sentences break between words to fit; a column of short words and figures never breaks within one.
+    Sentences break between words to fit; a column of short words and figures never breaks within one. What is too wide for that
+    moves closer together, or else each row stands as a record; in a pipe it is as wide as it is. Nothing is cut off.
     """
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    for place, column in enumerate(columns):
-        short = all(len(line[place]) <= SHORT and " " not in line[place] for line in lines)
-        table.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=short,
-            min_width=max(map(len, column.split()), default=None),
-        )  # fmt: skip
+    spans = [_measure(column, [line[place] for line in lines]) for place, column in enumerate(columns)]
+    least = sum(span.least for span in spans)
+    gap = next((gap for gap in GAPS if least + gap * (len(columns) - 1) <= out.width), None)
+    if gap is None and out.is_terminal:
+        _print_records(title, columns, lines)
+        return
+    between = (gap or GAPS[0]) * (len(columns) - 1)
+    widths = _fit(spans, room=out.width - between) if gap else [span.whole for span in spans]
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
+        collapse_padding=gap == 1, width=sum(widths) + between,
+    )  # fmt: skip
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", width=width)
     for line in lines:
         table.add_row(*line)
-    out.print(table)
+    out.print(table, crop=False)
 
 
-def counted(number: int, noun: str, *, many: str = "") -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
+class Span(NamedTuple):
+    """How many letters a column has at most, and below how many its words would break."""
+
+    whole: int
+    least: int
+
+
+def _measure(column: str, cells: Sequence[str]) -> Span:
+    texts = [Text.from_markup(cell).plain for cell in cells]
+    short = all(len(text) <= SHORT and " " not in text for text in texts)
+    words = [*column.split(), *(texts if short else " ".join(texts).split())]
+    whole = max(cell_len(line) for text in [column, *texts] for line in text.split("\n"))
+    longest = max(map(cell_len, words), default=0)
+    return Span(whole, longest if short else min(longest, SHORT))
+
+
+def _fit(spans: Sequence[Span], *, room: int) -> list[int]:
+    """The widths of columns in so much room: each whole, or else the widest give way first."""
+    widths = [span.whole for span in spans]
+    while sum(widths) > room:
+        widest = max((place for place, span in enumerate(spans) if widths[place] > span.least), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _print_records(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Each row under the one before it, a line for each of its cells that says something."""
+    if title:
+        out.print(title, style="bold")
+    for number, line in enumerate(lines):
+        if title or number:
+            out.print()
+        print_pairs([(f"[dim]{column}[/]", cell) for column, cell in zip(columns, line, strict=True) if cell])
 
 
 def near(path: Path) -> str:

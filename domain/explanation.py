@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from domain.pipeline import Pipeline
 from domain.promotion import HIGHER_IS_BETTER
-from domain.words import Severity, Task
+from domain.words import Severity, Task, counted
 
 Chapter = tuple[str, list[str]]
 _METRICS = {
@@ -144,4 +144,4 @@ def _percent(share: float) -> str:
 
 
 def _length(span: timedelta) -> str:
-    return f"{span.days} day{'s' if span.days != 1 else ''}"
+    return counted(span.days, "day")

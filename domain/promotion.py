@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.interval import Interval
+from domain.words import counted
 
 HIGHER_IS_BETTER = {"roc_auc": True, "accuracy": True, "f1": True, "r2": True, "log_loss": False, "rmse": False, "mae": False}
 NO_CHAMPION = "there was no champion to compare with"
@@ -49,13 +50,14 @@ def decide_training(
     if unusable:
         return Decision(True, unusable)
     age = night - last_trained_for
+    trained = f"the newest model was trained {counted(age.days, 'day')} before this night"
     if drifted and age > timedelta(0):
         return Decision(True, drifted)
     if retrain_after is None:
         return Decision(False, "no training is due by age, and nothing else asks for it")
     if age >= retrain_after and age > timedelta(0):
-        return Decision(True, f"the newest model was trained {age.days} days before this night")
-    return Decision(False, f"the newest model was trained {age.days} days before this night, due after {retrain_after.days}")
+        return Decision(True, trained)
+    return Decision(False, f"{trained}, due after {retrain_after.days}")
 
 
 def count_held_out(nights: Sequence[Interval], *, holdout: timedelta) -> int:

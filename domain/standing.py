@@ -145,8 +145,8 @@ def _tell_gaps(gaps: Sequence[Interval], calendar: Calendar) -> str:
     if missing < 1:
         return ""
     first = calendar.label(calendar.containing(gaps[0].start))
-    nights = f"1 earlier night is missing: {first}" if missing == 1 else f"{missing} earlier nights are missing, first {first}"
-    return f"The newest night that was due is published. {nights}."
+    nights = f"1 earlier night is not: {first}" if missing == 1 else f"{missing} earlier nights are not, first {first}"
+    return f"The newest night that was due is published; {nights}."
 
 
 def _tell_left_out(nights: int) -> str:

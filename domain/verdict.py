@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from domain.words import Outcome, Severity
+from domain.words import Outcome, Severity, counted
 
 RuleState = Literal["passed", "rejects", "failed", "error", "not judged"]
 
@@ -77,14 +77,14 @@ def decide_outcome(results: Sequence[RuleResult], tally: Tally, *, at_most: floa
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         return Outcome.HELD, f"held: {reasons[0]}{more}"
     warned = [result.sentence for result in results if not result.success]
-    shown = f"; {_count(len(warned), 'warning')}: {warned[0]}" if warned else ""
+    shown = f"; {counted(len(warned), 'warning')}: {warned[0]}" if warned else ""
     if tally.rejected:
         share = percent(tally.rejected / tally.read)
-        said = f"{tally.rejected:,} of {_count(tally.read, 'row')} set aside ({share}, limit {percent(at_most)})"
+        said = f"{tally.rejected:,} of {counted(tally.read, 'row')} set aside ({share}, limit {percent(at_most)})"
         return Outcome.PASSED_WITH_REJECTS, said + shown
     waiting = sum(result.state == "not judged" for result in results)
     left = f", {waiting} not judged yet" if waiting else ""
-    return Outcome.PASSED, f"{_count(tally.landed, 'row')} passed {_count(len(results) - waiting, 'rule')}{left}{shown}"
+    return Outcome.PASSED, f"{counted(tally.landed, 'row')} passed {counted(len(results) - waiting, 'rule')}{left}{shown}"
 
 
 def _empty(tally: Tally) -> list[str]:
@@ -92,7 +92,7 @@ def _empty(tally: Tally) -> list[str]:
         return []
     if tally.read == 0:
         return ["the night has no rows"]
-    return [f"none of {_count(tally.read, 'row')} is left: {tally.unreadable:,} unreadable, {tally.caught:,} caught by rules"]
+    return [f"none of {counted(tally.read, 'row')} is left: {tally.unreadable:,} unreadable, {tally.caught:,} caught by rules"]
 
 
 def _over_budget(tally: Tally, at_most: float) -> list[str]:
@@ -111,7 +111,3 @@ def percent(share: float) -> str:
         return "over 99.99%"
     digits = 2 if value < 1 or value > 99 else 1
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + "%"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

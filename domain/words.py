@@ -1,4 +1,4 @@
-"""The names that the ledger, the stages and the readers share."""
+"""The names that the ledger, the stages and the readers share, and how what they name is counted."""
 
 from enum import StrEnum
 
@@ -71,3 +71,8 @@ class Severity(StrEnum):
 class Task(StrEnum):
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
+
+
+def counted(number: int, noun: str, *, many: str = "") -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from deployments.catalogue import Definition
 from domain.errors import Kept, UsageError
 from domain.pruning import Old, PrunePlan
-from domain.words import BatchState
+from domain.words import BatchState, counted
 from infra.settings import Settings
 from store.batches import Batch, load_batch
 from store.engine import transaction
@@ -42,7 +42,7 @@ def why_pruned(definition: Definition, old: Old) -> str:
     limit = keep.batches if old.part == "rows" else keep.rejected
     assert limit is not None  # without a limit nothing is old
     what = "rows that were set aside" if old.part == "rejected" else "batches that readers do not see"
-    return f"{what} are kept for {limit.days} days"
+    return f"{what} are kept for {counted(limit.days, 'day')}"
 
 
 def prune(definition: Definition, settings: Settings, plan: PrunePlan, *, who: str) -> Iterator[Deed]:

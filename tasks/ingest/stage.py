@@ -10,7 +10,7 @@ from domain.errors import Refused
 from domain.fingerprint import fingerprint
 from domain.report import StageReport
 from domain.verdict import RuleResult, percent
-from domain.words import BatchKind, BatchState, Outcome, Severity, Stage, StageState
+from domain.words import BatchKind, BatchState, Outcome, Severity, Stage, StageState, counted
 from store.batches import (
     Batch,
     abandon_batch,
@@ -163,7 +163,8 @@ def _report(
 ) -> StageReport:
     notes = [*([why] if why else []), *found.taken.notes, *loaded.notes]
     if changes:
-        notes.append("{added:,} rows new, {gone:,} gone, {changed:,} changed since batch {since}".format(**changes))
+        new = counted(changes["added"], "row")
+        notes.append("{new} new, {gone:,} gone, {changed:,} changed since batch {since}".format(new=new, **changes))
     detail: dict[str, Any] = {
         "batch": batch.id,
         "files": found.taken.to_json(),

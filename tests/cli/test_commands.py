@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cli.main import PANELS, app
 from cli.nights import progress
-from cli.show import saying_news
+from cli.show import print_table, saying_news
 from infra.postgres import stop_server
 from tests.cli.conftest import DAYS, Home
 
@@ -130,6 +130,27 @@ def test_the_bar_of_a_backfill_tells_the_time_left_however_slow_its_nights_are(m
             advance(night)
     assert "3/10" in screen.getvalue()
     assert "0:10:30" in screen.getvalue(), "seven nights of a minute and a half"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_of_many_columns_stays_whole_in_a_terminal_and_in_a_pipe(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    def printed(columns: int, sentence: str = "") -> list[str]:
+        screen = io.StringIO()
+        monkeypatch.setattr(
+            "cli.show.out", Console(file=screen, force_terminal=terminal, width=80, no_color=True, highlight=False)
+        )
+        figures = [f"{one}2,345,678" for one in range(1, columns)]
+        print_table("", [*(f"column{one}" for one in range(1, columns)), "why"], [[*figures, sentence]] * 2)
+        lines = [re.sub(r"\x1b\[\d+m", "", line).rstrip() for line in screen.getvalue().splitlines()]
+        assert "\n".join(lines).split().count(figures[-1]) == 2
+        assert all(len(line) <= 80 for line in lines) or not terminal
+        return lines
+
+    assert printed(4, "it fits")[-1] == "12,345,678  22,345,678  32,345,678  it fits"
+    assert printed(8)[-1] == " ".join(f"{one}2,345,678" for one in range(1, 8))
+    last = printed(13, "a sentence, whole")[-1]
+    assert last.endswith("why       a sentence, whole" if terminal else "122,345,678  a sentence, whole")
+    assert printed(6, "a sentence of many words that are broken between")[-1].endswith("broken between")
 
 
 def test_what_lasts_is_said_once_and_again_when_it_comes_back(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ WEEK = timedelta(days=7)
         ({"ago": 7}, True, "the newest model was trained 7 days before this night"),
         ({"ago": 0}, False, "the newest model was trained 0 days before this night, due after 7"),
         ({"ago": 0, "after": timedelta(0)}, False, "the newest model was trained 0 days before this night, due after 0"),
-        ({"ago": 1, "after": timedelta(0)}, True, "the newest model was trained 1 days before this night"),
+        ({"ago": 1, "after": timedelta(0)}, True, "the newest model was trained 1 day before this night"),
         ({"ago": 900, "after": None}, False, "no training is due by age, and nothing else asks for it"),
         ({"ago": 900, "after": None, "asked": True}, True, "training was asked for"),
         ({"ago": 1, "changed": "the target changed"}, True, "the newest model was trained before the target changed"),

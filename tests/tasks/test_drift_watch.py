@@ -52,7 +52,7 @@ def test_a_shift_is_told_by_its_effect_first_and_kept_for_readers(shift: Nightsh
 def test_drift_trains_early_where_the_pipeline_says_so(shift: Nightshift) -> None:
     shift.rewrite("min_intervals: 2", "min_intervals: 2, retrain: on drift")
     shift.take_all(*THREE, "2024-01-04")
-    assert shift.said["train"].reason == "the newest model was trained 1 days before this night, due after 30"
+    assert shift.said["train"].reason == "the newest model was trained 1 day before this night, due after 30"
     for day in ("2024-01-05", "2024-01-06"):
         shift.take(day, rows=scarce(day))
         assert shift.said["train"].state is StageState.SKIPPED, "one odd night is no new world"

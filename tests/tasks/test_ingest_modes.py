@@ -60,7 +60,7 @@ def test_a_snapshot_says_what_changed_since_the_last_one(night: Shops, write_day
     (night.folder / "all.csv").write_text("\n".join([head, *changed, *lines[12:], "new,2024-01-03,north,1,2,3"]) + "\n")
     report = night.ingest(NEXT)
     assert report.detail["changes"] == {"since": before, "added": 1, "gone": 2, "changed": moved}
-    assert f"1 rows new, 2 gone, {moved} changed since batch {before}" in report.reason
+    assert f"1 row new, 2 gone, {moved} changed since batch {before}" in report.reason
 
 
 def test_only_recent_nights_whose_source_changed_are_read_again(night: Shops, write_day: WriteDay) -> None:

@@ -55,7 +55,7 @@ def test_the_same_night_again_learns_nothing_new(shift: Nightshift) -> None:
 def test_a_model_is_kept_for_a_week_and_then_challenged(shift: Nightshift) -> None:
     days = [f"2024-01-{day:02d}" for day in range(1, 11)]
     reasons = [shift.take(day)["train"].reason for day in days]
-    assert reasons[3] == "the newest model was trained 1 days before this night, due after 7"
+    assert reasons[3] == "the newest model was trained 1 day before this night, due after 7"
     assert reasons[9].startswith("the newest model was trained 7 days before this night; version 2")
     champion = shift.query("SELECT metrics->>'champion_version' AS version FROM overnight.model WHERE version = 2")
     assert champion[0].version == "1"

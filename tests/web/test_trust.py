@@ -50,8 +50,8 @@ def test_every_night_published_is_fresh(published: Ledger, ask: Callable) -> Non
 
 @pytest.mark.parametrize(
     ("days", "sentence"),
-    [(["2024-01-01", "2024-01-03", "2024-01-04"], "1 earlier night is missing: 2024-01-02."),
-     (["2024-01-01", "2024-01-04"], "2 earlier nights are missing, first 2024-01-02."),
+    [(["2024-01-01", "2024-01-03", "2024-01-04"], "1 earlier night is not: 2024-01-02."),
+     (["2024-01-01", "2024-01-04"], "2 earlier nights are not, first 2024-01-02."),
      (["2024-01-02", "2024-01-03", "2024-01-04"], "")],
 )  # fmt: skip
 def test_a_night_left_out_between_published_ones_is_named(ledger: Ledger, ask: Callable, days: list[str], sentence: str) -> None:
@@ -60,7 +60,7 @@ def test_a_night_left_out_between_published_ones_is_named(ledger: Ledger, ask: C
         ledger.publish(day, model=model)
     trust = ask("/p/shops")["trust"]
     assert trust["fresh"]
-    rest = f"The newest night that was due is published. {sentence}" if sentence else "Every night that was due is published."
+    rest = f"The newest night that was due is published; {sentence}" if sentence else "Every night that was due is published."
     assert trust["reason"] == rest
 
 
