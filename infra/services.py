@@ -16,13 +16,13 @@ from time import monotonic, sleep
 from types import FrameType
 
 import httpx
-import psutil
 import psycopg2
 
 from domain.errors import OrchestratorUnavailable, UsageError
+from infra.ending import end_runs
 from infra.postgres import embedded_url, start_server, stop_server
 from infra.postgres import find_server as find_postgres
-from infra.prefect_api import POOL, STARTED_BY_WORKER, FlowRun, PrefectApi
+from infra.prefect_api import POOL, PrefectApi
 from infra.prefect_home import (
     clean_environment,
     forget_server,
@@ -48,7 +48,6 @@ PREFECT, WORKER, WEB = "prefect", "worker", "web"
 PROJECT = Path(__file__).resolve().parent.parent  # holds flows/, wherever the package is installed
 RESTARTS_AT_MOST, RESTARTS_WITHIN = 5, 600.0
 WATCH_EVERY = 15.0
-ENDED_WITHIN = 35.0  # with what the worker takes to end, less than the minute that whoever stops it usually gives
 
 
 class Services:
@@ -142,44 +141,10 @@ class Services:
             self.say(f"stopping {child.part.title}")
             if child.part.name == WORKER and not hurry():
                 with suppress(OrchestratorUnavailable):
-                    _end_runs(self.prefect_url, hurry=hurry)
+                    end_runs(self.prefect_url, hurry=hurry)
             stop_child(child, within=0.5 if hurry() else None)
         forget_server(self.settings)
         self._notes.unlink(missing_ok=True)
-
-
-def _end_runs(url: str, *, hurry: Callable[[], bool]) -> None:
-    """Ends what runs on this machine, and waits for it: a worker that is stopped first kills its runs without a word. When a slot
-    is free the worker begins what waits for it, which is ended too."""
-    asked: dict[tuple[str, int | None], bool] = {}
-    began = monotonic()
-    with PrefectApi(url) as api:
-        while monotonic() - began < ENDED_WITHIN and not hurry():
-            under_way = {(run.id, run.process): run for run in api.unfinished_runs() if run.process and not run.is_child}
-            asked |= {key: _ask_to_end(api, run) for key, run in under_way.items() if key not in asked}
-            if not any(asked[key] for key in under_way):
-                return
-            sleep(0.5)
-
-
-def _ask_to_end(api: PrefectApi, run: FlowRun) -> bool:
-    """Whether the run is going to end. One that the worker has started is told so, and not cancelled, so that recovery takes its
-    night again when the worker is back; somebody's own backfill is cancelled."""
-    if run.deployment is None:
-        api.cancel(run.id)
-    elif run.state != "CANCELLING":
-        return _tell_to_end(run)
-    return True
-
-
-def _tell_to_end(run: FlowRun) -> bool:
-    """Only its own process, of which the number may be another one's by now."""
-    with suppress(psutil.Error):
-        process = psutil.Process(run.process)
-        if process.environ().get(STARTED_BY_WORKER) == run.id:
-            process.terminate()
-            return True
-    return False
 
 
 def prefect_part(services: Services) -> Part:

@@ -75,7 +75,7 @@ def night_of(api: PrefectApi, run: FlowRun, definition: Definition) -> str:
 def test_a_night_that_stopping_everything_cuts_off_is_taken_again_at_the_next_start_and_a_cancelled_one_is_not(
     home: Settings, shops: Definition, write_day: Callable[..., Path], writer: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.services.ENDED_WITHIN", PATIENCE)
+    monkeypatch.setattr("infra.ending.ENDED_WITHIN", PATIENCE)
     write_day("2024-01-05")
     write_day("2024-01-06", rows=300_000)
     before, said = descendants(), list[str]()
