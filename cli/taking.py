@@ -92,11 +92,13 @@ def telling_people(name: str, night: str | None, *, asked: bool) -> Iterator[Non
 
 def _tell_deadlines() -> None:
     from tasks.telling import tell_due, tell_left_over
+    from tasks.unbegun import tell_still_unbegun
 
     settings, now = readable_settings(), datetime.now(UTC)
     try:
         tell_due(settings, now=now)
         tell_left_over(settings, now=now)
+        tell_still_unbegun(settings, now=now)
     except OvernightError as error:
         log.warning("what is late could not be told: %s", error)
 

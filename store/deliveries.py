@@ -106,8 +106,9 @@ class Message:
 
 
 def record_message(
-    connection: sa.Connection, what: str, pipeline: str, start: datetime, *, detail: Mapping[str, Any], taken: bool, at: datetime
-) -> None:
+    connection: sa.Connection, what: str, pipeline: str, start: datetime | None, *, detail: Mapping[str, Any], taken: bool,
+    at: datetime,
+) -> None:  # fmt: skip
     values = {"pipeline": pipeline, "interval_start": start, "detail": {**detail, "taken": taken}, "at": at}
     connection.execute(sa.insert(schema.action).values(who="overnight", what=what, **values))
 
@@ -160,3 +161,39 @@ def unheard_ends(
                at.tried)
         for at in connection.execute(_UNHEARD, values)
     ]  # fmt: skip
+
+
+# An occasion is named by the moment of its first line: a night that nobody could name may fail to begin every day.
+_UNTAKEN = sa.text("""
+SELECT a.pipeline, a.interval_start, (array_agg(a.detail ORDER BY a.id))[1] AS detail, count(*) AS attempts, max(a.at) AS tried
+FROM overnight.action a WHERE a.what = :what AND (a.detail->>'since')::timestamptz > :since
+    AND NOT EXISTS (SELECT FROM overnight.run r WHERE r.pipeline = a.pipeline AND r.interval_start = a.interval_start
+        AND r.started_at > (a.detail->>'since')::timestamptz)
+GROUP BY a.pipeline, a.interval_start, a.detail->>'since'
+HAVING NOT bool_or((a.detail->>'taken')::boolean) ORDER BY min(a.id)
+""")
+_SAID = sa.text("""
+SELECT EXISTS (SELECT FROM overnight.action WHERE what = :what AND pipeline = :pipeline
+    AND interval_start IS NOT DISTINCT FROM :start AND coalesce((detail->>'since')::timestamptz, at) > :since)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """A message of which `detail` keeps the words, and how often it was sent in vain."""
+
+    pipeline: str
+    start: datetime | None
+    detail: Mapping[str, Any]
+    attempts: int
+    tried: datetime
+
+
+def untaken_messages(connection: sa.Connection, what: str, *, since: datetime) -> Sequence[Untaken]:
+    """The messages `what` with an occasion after `since` that nobody took, of nights that no run has begun meanwhile."""
+    return [Untaken(*line) for line in connection.execute(_UNTAKEN, {"what": what, "since": since})]
+
+
+def is_said(connection: sa.Connection, what: str, pipeline: str, start: datetime | None, *, since: datetime) -> bool:
+    """Whether there is a message `what` about a night with an occasion after `since`, taken or still tried."""
+    return bool(connection.scalar(_SAID, {"what": what, "pipeline": pipeline, "start": start, "since": since}))

@@ -1,7 +1,7 @@
 """A night that the schedule meant to take and for which no run was opened: people are told at once, not when its deadline passes.
 
-What was told is a line in the ledger, so that a retry of the same night tells nobody twice. Where the ledger is what is away, the
-message goes all the same.
+What was told is a line in the ledger, so that a retry of the same night tells nobody twice, and what nobody took is told later.
+Where the ledger is what is away, the message goes all the same, and once.
 """
 
 from datetime import datetime, timedelta
@@ -14,13 +14,15 @@ from domain.pipeline import Pipeline
 from domain.words import RunState
 from infra.notify import send
 from infra.settings import Settings
-from store import schema
+from store.deliveries import is_said, record_message, untaken_messages
 from store.engine import transaction
 from tasks.context import writer_engine
 from tasks.telling import WAKING, known_pipeline, readable_pipeline
+from tasks.webhook import is_time
 
 SAID, CALM = "told that no run began", "told that another run has it"
 AGAIN_AFTER = timedelta(hours=12)  # what still stands then is news once more
+_ONE_TELLER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _OPEN = sa.text("""
 SELECT trigger = ANY (:waking) OR holder->>'tell' = 'true' AS tells FROM overnight.run
 WHERE pipeline = :pipeline AND interval_start = :start AND state = :running ORDER BY id DESC LIMIT 1
@@ -45,21 +47,48 @@ def tell_unbegun(
     """
     if not settings.notify or not (asked or trigger in WAKING):
         return False
+    taken: bool | None = None
     try:
         with transaction(writer_engine(settings)) as connection:
             pipeline, _ = known_pipeline(connection, settings, name)
             interval = _interval(pipeline, night, moment)
             if isinstance(error, LockHeld) and interval and _tells_itself(connection, name, interval):
                 return False
-            what = CALM if isinstance(error, LockHeld) else SAID
-            if not _is_news(connection, what, name, interval, error=error, now=now):
+            what, start = CALM if isinstance(error, LockHeld) else SAID, interval.start if interval else None
+            connection.execute(_ONE_TELLER, {"name": f"{what} {name}"})
+            if is_said(connection, what, name, start, since=now - AGAIN_AFTER):
                 return False
+            title, body = describe(_label(name, pipeline, interval, night=night), name, error)
+            taken = send(settings, title=title, body=body)
+            detail = {"why": str(error), "title": title, "body": body, "since": now.isoformat()}
+            record_message(connection, what, name, start, detail=detail, taken=taken, at=now)
     except OvernightError:
-        pipeline = readable_pipeline(settings, name)[0]
-        interval = _interval(pipeline, night, moment)
-    label = f"{name} {pipeline.calendar.label(interval)}" if pipeline and interval else f"{name} {night or ''}".strip()
-    title, body = describe(label, name, error)
-    return send(settings, title=title, body=body)
+        if taken is None:  # else it is only not written down
+            pipeline = readable_pipeline(settings, name)[0]
+            label = _label(name, pipeline, _interval(pipeline, night, moment), night=night)
+            title, body = describe(label, name, error)
+            taken = send(settings, title=title, body=body)
+    return taken
+
+
+def tell_still_unbegun(settings: Settings, *, now: datetime) -> list[str]:
+    """What kept nights from beginning, where nobody took the message, until somebody does or a run begins. Returns the titles
+    that somebody took now."""
+    if not settings.notify:
+        return []
+    told = []
+    with transaction(writer_engine(settings)) as connection:
+        connection.execute(_ONE_TELLER, {"name": SAID})
+        for left in untaken_messages(connection, SAID, since=now - AGAIN_AFTER):
+            if is_time(left.attempts, left.tried, now=now):
+                taken = send(settings, title=left.detail["title"], body=left.detail["body"])
+                record_message(connection, SAID, left.pipeline, left.start, detail=left.detail, taken=taken, at=now)
+                told += [f"{left.detail['title']}, which was not told before"] if taken else []
+    return told
+
+
+def _label(name: str, pipeline: Pipeline | None, interval: Interval | None, *, night: str | None) -> str:
+    return f"{name} {pipeline.calendar.label(interval)}" if pipeline and interval else f"{name} {night or ''}".strip()
 
 
 def describe(label: str, name: str, error: Exception) -> tuple[str, str]:
@@ -83,20 +112,3 @@ def _interval(pipeline: Pipeline | None, night: str | None, moment: datetime) ->
 def _tells_itself(connection: sa.Connection, name: str, interval: Interval) -> bool:
     values = {"waking": list(WAKING), "pipeline": name, "start": interval.start, "running": RunState.RUNNING}
     return bool(connection.scalar(_OPEN, values))
-
-
-def _is_news(
-    connection: sa.Connection, what: str, name: str, interval: Interval | None, *, error: Exception, now: datetime
-) -> bool:
-    """Whether nobody was told of it lately; then it is written down as told."""
-    columns, start = schema.action.c, interval.start if interval else None
-    said = sa.select(columns.id).where(
-        columns.what == what, columns.pipeline == name, columns.at > now - AGAIN_AFTER,
-        columns.interval_start.is_not_distinct_from(start),
-    )  # fmt: skip
-    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{what} {name}"})
-    if connection.execute(said).first():
-        return False
-    line = {"who": "overnight", "what": what, "pipeline": name, "interval_start": start, "detail": {"why": str(error)}}
-    connection.execute(sa.insert(schema.action).values(at=now, **line))
-    return True

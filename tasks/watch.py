@@ -9,6 +9,7 @@ from infra.settings import Settings
 from tasks.prepare import prepare_house
 from tasks.recovery import recover
 from tasks.telling import tell_due, tell_left_over
+from tasks.unbegun import tell_still_unbegun
 from tasks.webhook import tell_webhooks
 
 
@@ -30,6 +31,7 @@ def watch(settings: Settings, api_url: str, *, now: datetime) -> list[str]:
         partial(look_after_definitions, settings),
         partial(tell_due, settings, now=now),
         partial(tell_left_over, settings, now=now),
+        partial(tell_still_unbegun, settings, now=now),
         partial(tell_webhooks, settings, now=now),
     )
     for look in looks:

@@ -24,7 +24,7 @@ from tasks.night import take_night, whoami
 from tasks.prepare import prepare
 from tasks.recovery import is_holder_alive
 from tasks.telling import tell_at_once, tell_due, tell_left_over
-from tasks.unbegun import tell_unbegun
+from tasks.unbegun import tell_still_unbegun, tell_unbegun
 from tasks.waiving import waive
 from tasks.watch import watch
 from tests.flows.conftest import Inbox
@@ -192,6 +192,32 @@ def test_a_night_that_cannot_begin_is_told_at_once_and_once_with_the_command_tha
     assert "unknown key 'colums'; did you mean 'columns'?" in message["message"]
     assert message["message"].endswith("Try: overnight check shops")
     assert untaken(here, broken.value, night="2024-01-04"), "another night is"
+
+
+def test_what_keeps_a_night_from_beginning_is_told_again_until_somebody_takes_it_or_a_run_begins(
+    settings: Settings, scheduled: Definition, writer: sa.Engine, inbox: Inbox
+) -> None:
+    nobody, here = settings.model_copy(update={"notify": "json://127.0.0.1:1"}), told(settings, inbox)
+    broken, now = DefinitionError("a key is wrong"), datetime.now(BERLIN)
+
+    def meet(night: str) -> bool:
+        return tell_unbegun("shops", broken, nobody, night=night, moment=now, now=now, trigger="schedule")
+
+    def again(where: Settings, seconds: int) -> list[str]:
+        return tell_still_unbegun(where, now=now + timedelta(seconds=seconds))
+
+    assert not meet("2024-01-05")
+    assert not meet("2024-01-05"), "and it is not tried a second time at once"
+    assert again(here, 15) == again(nobody, 30) == again(here, 60) == [] == inbox
+    assert again(here, 150) == ["shops 2024-01-05: not taken, which was not told before"]
+    assert again(here, 800) == []
+    assert [one["title"] for one in inbox] == ["shops 2024-01-05: not taken"]
+    for night in ("2024-01-06", "2024-01-07"):
+        assert not meet(night)
+    with claim(writer, "shops", scheduled.pipeline.calendar.named("2024-01-06"), trigger="command", holder=whoami()):
+        pass
+    assert again(here, 30) == ["shops 2024-01-07: not taken, which was not told before"]
+    assert again(here, 13 * 3600) == []
 
 
 def test_a_night_that_cannot_begin_is_told_where_the_ledger_is_what_is_away(
