@@ -100,9 +100,10 @@ def asks_to_tell() -> bool:
 
 
 def holder() -> dict[str, Any]:
-    """What the ledger's line adds, so that a dead run is found on both sides."""
+    """What the ledger's line adds, so that a dead run is found on both sides, and the worker's run that this one is a part of."""
     asked = {"tell": True} if asks_to_tell() else {}
-    return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id()), **asked}
+    worker = {"worker_flow_run": os.environ[STARTED_BY_WORKER]} if STARTED_BY_WORKER in os.environ else {}
+    return {"born": psutil.Process().create_time(), "prefect_flow_run": str(flow_run.get_id()), **worker, **asked}
 
 
 def is_cancelled() -> bool:

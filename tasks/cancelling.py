@@ -23,8 +23,9 @@ from tasks.recovery import is_holder_alive
 def cancel_nights(definition: Definition, settings: Settings) -> list[str]:
     """Returns a sentence for each open run: how it was asked to end, or why it could not be.
 
-    A run of Prefect's worker is cancelled there. Of any other, the process that leads the backfill, wherever its nights are
-    taken, or else the one that takes the night is sent SIGTERM, upon which the run is closed and its lock freed.
+    A run of Prefect's worker is cancelled there, with the night that it catches up. Of any other, the process that leads the
+    backfill, wherever its nights are taken, or else the one that takes the night is sent SIGTERM, upon which the run is closed
+    and its lock freed.
     """
     open_runs = sa.select(schema.run).where(
         schema.run.c.pipeline == definition.pipeline.name, schema.run.c.state == RunState.RUNNING
@@ -40,7 +41,8 @@ def cancel_nights(definition: Definition, settings: Settings) -> list[str]:
 
 
 def _ask_to_end(holder: Mapping[str, Any], url: str | None, asked: set[int]) -> str:
-    if url is not None and "prefect_flow_run" in holder and _cancel_in_prefect(url, str(holder["prefect_flow_run"])):
+    flow_run = holder.get("worker_flow_run") or holder.get("prefect_flow_run")
+    if url is not None and flow_run is not None and _cancel_in_prefect(url, str(flow_run)):
         return "is cancelled through Prefect"
     who = holder.get("leader") or holder
     if who.get("host") != socket.gethostname():
