@@ -31,7 +31,6 @@ PIPELINE = "flights"
 WARM_UP = 8  # nights, on the same workers: imports, the first model
 COUNTED = {"small": 10, "full": 20}  # nights in a row, one backfill
 ROUNDS = {"small": 1, "full": 5}
-LONGER = {"small": 0, "full": 60}  # nights, once: of a short backfill the ends, where one waits, are a large part
 
 
 def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
@@ -42,16 +41,9 @@ def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
         "dask_2_workers": {
             "ratio": round(other["seconds"] / ours["seconds"], 3), "ours": round(ours["seconds"], 2),
             "other": round(other["seconds"], 2), "nights": count, "rows": round(ours["rows"]),
-            **beside(ours | {"rounds": ROUNDS[size]}, other), **_longer(LONGER[size]),
+            **beside(ours | {"rounds": ROUNDS[size]}, other),
         }
     }  # fmt: skip
-
-
-def _longer(count: int) -> dict[str, float]:
-    if not count:
-        return {}
-    other, ours = (_measure(workers, count)["seconds"] for workers in (1, 2))
-    return {"longer_nights": count, "longer_ratio": round(other / ours, 3)}
 
 
 def _measure(workers: int, count: int) -> dict[str, float]:

@@ -173,8 +173,7 @@ RATIOS = (
         "Both are ours: how much sooner a backfill is done. Workers have one thread each.", (Target("at least", 1.6),),
         "Both sides spend the same CPU seconds. Postgres, the scheduler and two workers share two cores, so that the second "
         "worker never has a core of its own. Of these nights three train, each of which waits for those before it while those "
-        "behind it wait for its model; at the ends little is left for the other worker. A backfill of sixty nights gains more "
-        "(`longer_ratio` in results.json, once in the same run).",
+        "behind it wait for its model; at the ends little is left for the other worker.",
     ),
     Ratio(
         "web_lookup_vs_bare", "web", "answers/s", "higher", "a bare FastAPI handler, same server, sessions and statement",
