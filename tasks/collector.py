@@ -2,11 +2,10 @@
 
 import atexit
 import gc
-import sys
 from typing import Any
 
 _SETTLED = 500_000  # objects; what any stage imports are fewer
-_spared = 0  # modules there were when their objects were last put out of sight
+_begun = 0  # nights, in this process
 
 
 def collect_late() -> None:
@@ -27,12 +26,13 @@ def collect_late() -> None:
     atexit.register(gc.freeze)
 
 
-def spare_modules() -> None:
-    """Before a night begins: puts what stays out of the collector's sight if the nights before have imported anything, so that it
-    looks at what nights make and leave. To look at half a million objects takes as long as a small night, and happened every
-    seventh; in between, nothing that a night has left is spared."""
-    global _spared
-    if _spared and len(sys.modules) > _spared:
+def spare_what_stays() -> None:
+    """As a night begins: before the second of a process, the fourth, the eighth and so on, what there is by then is put out of
+    the collector's sight, so that it looks at what nights make and leave. Nearly all of it stays, modules above all, and to look
+    at half a million objects takes as long as a small night. What is spared though it would have been left is little: so few
+    moments, between nights."""
+    global _begun
+    _begun += 1
+    if _begun > 1 and _begun & (_begun - 1) == 0:
         gc.collect(1)
         gc.freeze()
-    _spared = len(sys.modules)

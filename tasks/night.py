@@ -24,7 +24,7 @@ from store.batches import load_batch
 from store.engine import transaction
 from store.models import load_version
 from store.runs import Run, claim, finish_run, load_run, stage_reports
-from tasks.collector import spare_modules
+from tasks.collector import spare_what_stays
 from tasks.context import writer_engine
 from tasks.perform import perform
 
@@ -57,7 +57,7 @@ def take_night(
     Never raises for what a night can meet: a failure is a report with its sentence and exit code. Raises LockHeld when
     somebody else has the night, and DatabaseUnavailable when there is no ledger to write to.
     """
-    spare_modules()
+    spare_what_stays()
     engine = writer_engine(settings)
     name = definition.pipeline.name
     asked = {} if model == "as-due" else {"model": model}

@@ -1,15 +1,13 @@
-"""Between nights, what has been imported is put out of the collector's sight, and nothing else."""
+"""Between nights, what stays is put out of the collector's sight, and what a night leaves is not."""
 
 import gc
-import sys
-import types
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from tasks import collector
-from tasks.collector import spare_modules
+from tasks.collector import spare_what_stays
 
 
 class Ring:
@@ -20,37 +18,28 @@ class Ring:
 
 
 @pytest.fixture(autouse=True)
-def unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(collector, "_spared", 0)
+def first_night(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(collector, "_begun", 0)
     yield
     gc.unfreeze()
 
 
-def after_an_import(monkeypatch: pytest.MonkeyPatch, name: str) -> int:
-    """How many objects are out of sight once a night has imported something."""
-    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    spare_modules()
-    return gc.get_freeze_count()
+def test_what_stays_is_spared_before_the_second_night_and_ever_more_seldom() -> None:
+    before, kept, seen = gc.get_freeze_count(), [], []
+    for _ in range(9):
+        kept += [Ring() for _ in range(50)]
+        spare_what_stays()
+        seen.append(gc.get_freeze_count())
+    assert seen[0] == before, "the first night of a process pays nothing"
+    assert seen[1] > before + 1000
+    grew = [number for number, (last, now) in enumerate(zip([before, *seen], seen, strict=False), start=1) if now > last]
+    assert grew == [2, 4, 8]
 
 
-def test_what_was_imported_is_spared_before_the_second_night_and_again_only_after_more_imports(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = gc.get_freeze_count()
-    spare_modules()
-    assert gc.get_freeze_count() == before, "the first night of a process pays nothing"
-    first = after_an_import(monkeypatch, "of_the_first_night")
-    assert first > before + 1000
-    kept = [Ring() for _ in range(50)]
-    spare_modules()
-    assert (gc.get_freeze_count(), len(kept)) == (first, 50)
-    assert after_an_import(monkeypatch, "of_the_fourth_night") > first
-
-
-def test_what_a_night_leaves_is_still_collected(monkeypatch: pytest.MonkeyPatch) -> None:
-    spare_modules()
-    after_an_import(monkeypatch, "of_the_first_night")
+def test_what_a_night_leaves_is_still_collected() -> None:
+    spare_what_stays()
+    spare_what_stays()
     left = weakref.ref(Ring())
-    spare_modules()
+    spare_what_stays()
     gc.collect()
     assert left() is None
