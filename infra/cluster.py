@@ -96,16 +96,16 @@ def raise_flag(name: str, client: Any = None) -> None:
 
 
 def work_through(
-    client: Any, function: Callable[..., Any], pieces: Sequence[tuple[Any, ...]], *, ahead: int = 2
+    client: Any, function: Callable[..., Any], pieces: Sequence[tuple[Any, ...]], *, ahead: int = 2, in_order: bool = False
 ) -> Iterator[Any]:  # fmt: skip
-    """What `function(*piece)` gives for each piece, as each is done; so many are under way that every worker has `ahead` of
-    them, and this process never holds more. A piece whose worker dies goes to another."""
+    """What `function(*piece)` gives for each piece, as each is done or in their order; so many are under way that every worker
+    has `ahead` of them, and this process never holds more. A piece whose worker dies goes to another."""
     distributed = _dask()
 
     most, waiting = count_workers(client) * ahead, iter(pieces)
     under_way = [client.submit(function, *piece, pure=False) for piece in islice(waiting, most)]
     while under_way:
-        distributed.wait(under_way, return_when="FIRST_COMPLETED")
+        distributed.wait(under_way[:1] if in_order else under_way, return_when="FIRST_COMPLETED")
         future = next(each for each in under_way if each.done())
         under_way.remove(future)
         result = future.result()

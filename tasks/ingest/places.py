@@ -1,7 +1,7 @@
 """Where each landed row stood in its source, by the order in which rows landed; ranges where lines just follow."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,11 @@ class Places:
         else:
             self._stretches.append(_Stretch(self._rows, count, source, first, None if follows else lines))
         self._rows += count
+
+    def join(self, others: "Places") -> None:
+        """The next landed rows are those of others, in their order."""
+        self._stretches += [replace(each, first=each.first + self._rows) for each in others._stretches]
+        self._rows += others._rows
 
     def find(self, rows: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
         """(row, source, line) of each row number."""

@@ -30,7 +30,7 @@ ranked AS (
 gone AS (
     DELETE FROM {landed} l USING ranked r WHERE l.ctid = r."the place" AND r.copy > 1
     RETURNING r.source, r.line, r.first_source, r.first_line, concat_ws(', ', {landed_key}) AS value,
-        left(left(substr((l.*)::text, 2), -1), 500) AS row_text
+        left(left(substr((l.*)::text, strpos((l.*)::text, ',') + 1), -1), 500) AS row_text
 )
 INSERT INTO {rejected} (source, line, column_name, value, rule, reason, row_text)
 SELECT source, line, {key_names}, left(value, 80), 'key',

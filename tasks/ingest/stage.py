@@ -1,5 +1,6 @@
 """The stage: decides whether the source is new, loads it in one transaction, and holds the night over the reject limit."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -29,8 +30,9 @@ from store.sources import batch_before, count_changes
 from tasks.changes import input_changes
 from tasks.context import Night
 from tasks.expectations import preload
-from tasks.ingest.load import Loaded, load_files
+from tasks.ingest.load import Brought, Loaded, load_files
 from tasks.ingest.rejects import over_budget, sentence_of
+from tasks.ingest.spread import brought_by_workers
 from tasks.ingest.take import Taken, take_source
 
 
@@ -55,7 +57,7 @@ def ingest(night: Night) -> StageReport:
     zone, data = pipeline.interval.timezone, night.settings.data_folder
     with take_source(pipeline.source, night.interval, zone=zone, data=data, server=night.engine.url) as taken:
         found = _Found(taken, input_fingerprint(night, taken), monotonic() - began)
-        with transaction(night.engine) as connection:
+        with brought_by_workers(night, taken.files) as elsewhere, transaction(night.engine) as connection:
             newest = newest_batch(connection, pipeline.name, BatchKind.INPUT, night.interval)
             same = newest is not None and newest.fingerprint == found.fingerprint
             if newest is not None and same and not night.run.repeats(Stage.INGEST):
@@ -65,7 +67,7 @@ def ingest(night: Night) -> StageReport:
             if newest is not None and newest.state is BatchState.LOADED:
                 abandon_batch(connection, newest.id)
             preload()
-            return _load(night, connection, found, why=why)
+            return _load(night, connection, found, elsewhere, why=why)
 
 
 def _keep(night: Night) -> StageReport:
@@ -112,7 +114,9 @@ def _reused(batch: Batch, found: _Found) -> StageReport:
     )  # fmt: skip
 
 
-def _load(night: Night, connection: sa.Connection, found: _Found, *, why: str) -> StageReport:
+def _load(
+    night: Night, connection: sa.Connection, found: _Found, elsewhere: Iterator[Brought | None] | None, *, why: str
+) -> StageReport:  # fmt: skip
     pipeline = night.pipeline
     more = [MORE] if pipeline.new_columns == "add" else []
     batch = open_batch(
@@ -121,7 +125,7 @@ def _load(night: Night, connection: sa.Connection, found: _Found, *, why: str) -
         source={"files": found.taken.to_json()}, code=night.code_of("ingest"),
         image=night.settings.image_digest,
     )  # fmt: skip
-    loaded = load_files(connection, batch, pipeline, found.taken.files)
+    loaded = load_files(connection, batch, pipeline, found.taken.files, elsewhere=elsewhere)
     count_batch(connection, batch.id, rows=loaded.rows, rejected=loaded.rejected)
     changes = _changes(night, connection, batch) if pipeline.source.mode == "snapshot" else None
     held = _hold_reason(night, loaded)
@@ -173,7 +177,7 @@ def _report(
         "rejects": loaded.by_rule,
         "notes": notes,
         "changes": changes,
-    }
+    } | ({"brought": loaded.brought} if loaded.brought else {})
     reason = held or "; ".join(notes)
     state = StageState.HELD if held else StageState.DONE
     return StageReport(Stage.INGEST, state, reason, loaded.read, batch.rows, batch.rejected, found.fingerprint, detail)

@@ -3,17 +3,26 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from psycopg2 import sql
 
 from domain.spec.source import Column
-from store.batches import Batch
 from store.copying import BINARY_HEADER, BINARY_TRAILER, binary_statement, copy_statement
 from store.pipelines import MORE
 from tasks.ingest.binary import encode_binary
 from tasks.ingest.encode import encode_rows
+
+
+class Home(Protocol):
+    """Where rows go: the table of a batch, or of a part of one."""
+
+    @property
+    def schema(self) -> str: ...
+
+    @property
+    def table(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +34,12 @@ class Target:
     delimiter: str = ","
     null: str = ""
 
-    def statement(self, batch: Batch) -> sql.Composed:
+    def statement(self, home: Home) -> sql.Composed:
         """For a table that the running subtransaction made or emptied."""
         if self.binary:
-            return binary_statement(batch.schema, batch.table, self.columns, freeze=True)
+            return binary_statement(home.schema, home.table, self.columns, freeze=True)
         return copy_statement(
-            batch.schema, batch.table, self.columns, delimiter=self.delimiter, null=self.null, freeze=True
+            home.schema, home.table, self.columns, delimiter=self.delimiter, null=self.null, freeze=True
         )  # fmt: skip
 
     def framed(self, payloads: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,8 +9,9 @@ import pytest
 
 from deployments.catalogue import Definition, load_definition
 from domain.report import StageReport
+from domain.words import RunState
 from infra.settings import Settings
-from store.runs import claim
+from store.runs import Run, claim, finish_run
 from tasks.context import Night, writer_engine
 from tasks.ingest import ingest
 
@@ -25,11 +26,17 @@ class Shops:
         self.settings, self.database = settings, database
 
     def ingest(self, day: str = DAY) -> StageReport:
-        definition = load_definition(self.settings.deployments, "shops")
-        engine = writer_engine(self.settings)
+        definition, engine = self.definition, writer_engine(self.settings)
         interval = definition.pipeline.calendar.named(day)
         with claim(engine, "shops", interval, trigger="test", holder={}) as run:
             return ingest(Night(run, definition, engine, self.settings))
+
+    @property
+    def definition(self) -> Definition:
+        return load_definition(self.settings.deployments, "shops")
+
+    def end(self, run: Run) -> None:
+        finish_run(writer_engine(self.settings), run.id, state=RunState.FAILED, reason="its end was wanted")
 
     def source(self, line: str) -> None:
         """Another `source:` for the pipeline."""

@@ -1,0 +1,20 @@
+-- As it was: parts of what workers brought are not known.
+SET ROLE overnight_owner;
+CREATE OR REPLACE FUNCTION overnight.sweep_orphans(name text, act boolean) RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
+DECLARE orphan text; swept text[] := '{}';
+BEGIN
+    FOR orphan IN SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'overnight_' || name AND c.relkind = 'r' AND c.relname ~ '^(landed|rejected|predictions)_[0-9]+$'
+            AND NOT EXISTS (SELECT FROM overnight.batch b WHERE b.pipeline = name AND b.state <> 'dropped'
+                AND b.id = substring(c.relname FROM '[0-9]+$')::numeric)
+            AND pg_has_role('overnight_owner', c.relowner, 'USAGE')
+        ORDER BY 1 LOOP
+        IF act THEN
+            EXECUTE format('DROP TABLE %I.%I', 'overnight_' || name, orphan);
+        END IF;
+        swept := swept || orphan;
+    END LOOP;
+    RETURN swept;
+END $$;
+RESET ROLE;
