@@ -203,6 +203,51 @@ def test_a_big_nights_ranges_on_workers_give_the_same_predictions(
     assert published(writer, "spread") == published(writer, "shops")
 
 
+def test_a_big_nights_files_on_workers_of_which_one_is_killed_land_as_one_process_reads_them(
+    cluster: Cluster, shops: Definition, settings: Settings, owner: sa.Engine, writer: sa.Engine,
+    write_day: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from threading import Thread
+
+    monkeypatch.setattr("tasks.ingest.spread.WORTH_SPREADING", 1)
+    path = shops.folder / "pipeline.yaml"
+    path.write_text(path.read_text().replace('{start:%Y-%m-%d}.csv"', '{start:%Y-%m-%d}*.csv"'))
+    shops = load_definition(shops.folder.parent, "shops")
+    for number in range(8):
+        name = f"{DAYS[0]}-{number}"
+        write_day(DAYS[0], rows=60_000, change=lambda lines, name=name: rows_of(lines, name)).rename(
+            settings.data_folder / "shops" / f"{name}.csv"
+        )
+    spreading = on_dask(shops, owner)
+
+    def bringing() -> set[int]:
+        """The connections that have rows on their way into a part of a night."""
+        query = """SELECT a.pid FROM pg_stat_progress_copy JOIN pg_stat_activity a USING (pid)
+            WHERE a.query LIKE '%part\\_%' AND tuples_processed > 1000"""
+        with transaction(writer) as connection:
+            return {line.pid for line in connection.execute(sa.text(query))}
+
+    def kill() -> None:
+        wait_for(lambda: len(bringing()) == 2, every=0.005)
+        cluster.processes[-1].kill()
+
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
+    night = spreading.pipeline.calendar.named(DAYS[0])
+    report = take_night(spreading, night, load_settings(), trigger="test")
+    killer.join(1)
+    assert not killer.is_alive(), "both workers were at it when one was killed"
+    assert (report.state, report.stages[0].detail["brought"]) == (RunState.PUBLISHED, 8), report.reason
+    alone = take_night(shops, night, settings, trigger="test")
+    assert (report.rows_landed, report.rows_rejected) == (alone.rows_landed, alone.rows_rejected) == (8 * 59_999 + 1, 7)
+    assert published(writer, "spread") == published(writer, "shops")
+
+
+def rows_of(lines: list[str], name: str) -> list[str]:
+    """Keys of their own for each file, but for one that all have in their last row."""
+    return [lines[0], *(f"{name}{line}" for line in lines[1:-1]), lines[-1]]
+
+
 def test_without_a_scheduler_the_sentence_says_so(
     prefect: str, here: Settings, shops: Definition, owner: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
