@@ -48,7 +48,7 @@ def dask_2_workers(size: str = "small") -> dict[str, dict[str, float]]:
 
 def _measure(workers: int, count: int) -> dict[str, float]:
     """A backfill of `count` nights in a home of its own: seconds, what the workers spent of their cores, and the rows read."""
-    with _home() as settings, _cluster(settings, workers) as (address, processes):
+    with _home() as settings, cluster(settings, workers) as (address, processes):
         (definition,) = prepare(settings, PIPELINE)
         _take(definition, address, skip=0, count=WARM_UP)
         before, began = _cpu(processes), perf_counter()
@@ -81,6 +81,7 @@ def _home() -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="overnight-bench-") as folder:
         settings = Settings(home=Path(folder) / "home", deployments=Path("deployments"), data=Path(folder) / "data", threads=1)
         drop_flights(settings.data_folder / "flights")
+        prepare(settings, PIPELINE)
         try:
             yield settings
         finally:
@@ -88,11 +89,12 @@ def _home() -> Iterator[Settings]:
 
 
 @contextmanager
-def _cluster(settings: Settings, workers: int) -> Iterator[tuple[str, list[psutil.Process]]]:
-    """A scheduler and its workers, as processes."""
-    prepare(settings, PIPELINE)
+def cluster(settings: Settings, workers: int) -> Iterator[tuple[str, list[psutil.Process]]]:
+    """A scheduler and its workers, as processes, for a home whose Postgres is up."""
     file = settings.home / "scheduler.json"
-    environment = {**os.environ, **settings_environment(settings), "PYTHONPATH": str(Path(__file__).parents[1])}
+    root = Path(__file__).parents[1]
+    ours = {"PYTHONPATH": str(root), "DASK_CONFIG": str(root / "infra" / "dask.yaml")}
+    environment = {**os.environ, **settings_environment(settings), **ours}
     with ExitStack() as stack:
 
         def start(*words: str) -> psutil.Process:

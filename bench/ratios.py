@@ -176,6 +176,15 @@ RATIOS = (
         "behind it wait for its model; at the ends little is left for the other worker.",
     ),
     Ratio(
+        "dask_files_jsonl", "dask_files", "s", "higher", "one process, the same files of JSON lines",
+        "Both are ours: how much sooner a big night is taken in when two workers read its files.",
+    ),
+    Ratio(
+        "dask_files_csv", "dask_files", "s", "higher", "one process, the same files of CSV",
+        "Both are ours, and why two workers are not given CSV: what they bring, Postgres writes once more, row by row, in one "
+        "process.",
+    ),
+    Ratio(
         "web_lookup_vs_bare", "web", "answers/s", "higher", "a bare FastAPI handler, same server, sessions and statement",
         "The bare handler has no trust line, tag, contract, filters or access rules; its sessions are ours, in the event loop.",
         (

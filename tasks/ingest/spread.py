@@ -3,11 +3,15 @@ whoever takes the night puts these into its batch, in the files' order, in the o
 
 So a night is there as a whole or not at all, as ever, and its rows lie as if one process had brought them. A worker that dies
 loses a file's part, which another one brings again.
+
+Rows that are put together are written twice, the second time by one process of Postgres, which takes over half as long as reading
+CSV here does. So a file is read elsewhere where reading is slow, or where many do it.
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from itertools import repeat
 
 from domain.errors import OvernightError, SourceError
 from domain.words import RunState
@@ -19,6 +23,7 @@ from tasks.ingest.files import SourceFile, look_at
 from tasks.ingest.load import Brought, load_part
 
 WORTH_SPREADING = 32 << 20  # bytes of all files; below, a process has read them before the workers' rows are put together
+ENOUGH, ENOUGH_OF = 4, {"jsonl": 2}  # workers: fewer than that take longer than one process (docs/scale.md)
 
 
 @contextmanager
@@ -48,11 +53,14 @@ def _address_for(night: Night, files: Sequence[SourceFile]) -> str | None:
 
 
 def _bring(address: str, night: Night, files: Sequence[SourceFile]) -> Generator[Brought | None]:
-    from infra.cluster import connect, work_through
+    from infra.cluster import connect, count_workers, work_through
 
     pieces = [(night.run.id, number, file) for number, file in enumerate(files)]
     with connect(address) as client:
-        yield from work_through(client, bring_there, pieces, in_order=True)
+        if count_workers(client) < ENOUGH_OF.get(night.pipeline.source.kind, ENOUGH):
+            yield from repeat(None, len(files))
+        else:
+            yield from work_through(client, bring_there, pieces, in_order=True)
 
 
 def bring_there(run_id: int, number: int, file: SourceFile) -> Brought | None:

@@ -63,6 +63,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     environment = {**os.environ, **settings_environment(settings), "PYTHONPATH": str(Path.cwd())}
+    environment["DASK_CONFIG"] = str(Path("infra/dask.yaml").absolute())
     environment["DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING"] = "False"  # what stands behind a busy worker, stays there
     cluster = Cluster(tmp_path, environment)
     cluster.start("scheduler", "--host", "127.0.0.1", "--port", "0")
@@ -210,6 +211,7 @@ def test_a_big_nights_files_on_workers_of_which_one_is_killed_land_as_one_proces
     from threading import Thread
 
     monkeypatch.setattr("tasks.ingest.spread.WORTH_SPREADING", 1)
+    monkeypatch.setattr("tasks.ingest.spread.ENOUGH", 2)
     path = shops.folder / "pipeline.yaml"
     path.write_text(path.read_text().replace('{start:%Y-%m-%d}.csv"', '{start:%Y-%m-%d}*.csv"'))
     shops = load_definition(shops.folder.parent, "shops")
@@ -217,6 +219,10 @@ def test_a_big_nights_files_on_workers_of_which_one_is_killed_land_as_one_proces
         name = f"{DAYS[0]}-{number}"
         write_day(DAYS[0], rows=60_000, change=lambda lines, name=name: rows_of(lines, name)).rename(
             settings.data_folder / "shops" / f"{name}.csv"
+        )
+    for number in range(2):
+        write_day(DAYS[1], change=lambda lines, name=f"n{number}": rows_of(lines, name)).rename(
+            settings.data_folder / "shops" / f"{DAYS[1]}-{number}.csv"
         )
     spreading = on_dask(shops, owner)
 
@@ -241,6 +247,8 @@ def test_a_big_nights_files_on_workers_of_which_one_is_killed_land_as_one_proces
     alone = take_night(shops, night, settings, trigger="test")
     assert (report.rows_landed, report.rows_rejected) == (alone.rows_landed, alone.rows_rejected) == (8 * 59_999 + 1, 7)
     assert published(writer, "spread") == published(writer, "shops")
+    few = take_night(spreading, spreading.pipeline.calendar.named(DAYS[1]), load_settings(), trigger="test")
+    assert (few.state, few.stages[0].detail.get("brought")) == (RunState.PUBLISHED, None), "one worker is too few"
 
 
 def rows_of(lines: list[str], name: str) -> list[str]:
