@@ -55,9 +55,8 @@ class ContractEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _kept(self, column: pd.Series) -> list[str]:
         counts = column.value_counts()
-        counts = counts[counts > 0]
-        order = sorted(counts.index, key=lambda value: (-int(counts[value]), str(value)))
-        return sorted(str(value) for value in order[: self.max_categories])
+        seen = [(-rows, str(value)) for value, rows in zip(counts.index, counts.tolist(), strict=True) if rows]
+        return sorted(value for _, value in sorted(seen)[: self.max_categories])
 
     @property
     def category_places(self) -> list[int]:

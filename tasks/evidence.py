@@ -48,7 +48,7 @@ def _of_samples(said: Said, metric: str) -> "Callable[[Array], float | None]":
         return _area_of_samples(said)
     each = _contributions(said)
     if metric in _from_sums(each.mean(axis=0), said.task):
-        return lambda rows: _from_sums(each[rows].mean(axis=0), said.task).get(metric)
+        return lambda rows: _from_sums(each.take(rows, axis=0).mean(axis=0), said.task).get(metric)
     return lambda rows: said.only(rows).figure(metric)
 
 
@@ -58,10 +58,10 @@ def _area_of_samples(said: Said) -> "Callable[[Array], float | None]":
     import numpy as np
 
     values, place = np.unique(said.values, return_inverse=True)
+    place = place + len(values) * said.answers  # of a probability that came true as many places further on
 
     def area(rows: "Array") -> float | None:
-        true, drawn = said.answers[rows], place[rows]
-        yes, no = (np.bincount(drawn[some], minlength=len(values)) for some in (true, ~true))
+        no, yes = np.bincount(place[rows], minlength=2 * len(values)).reshape(2, -1)
         pairs = int(yes.sum()) * int(no.sum())
         return told_apart(yes, no) / (2 * pairs) if pairs else None
 
@@ -79,7 +79,8 @@ def intervals(said: Said) -> dict[str, tuple[float, float]]:
     size = min(len(said), RESAMPLED_ROWS)
     found: dict[str, list[float]] = {}
     for _ in range(RESAMPLES):
-        for name, value in _from_sums(each[chance.integers(0, len(said), size)].mean(axis=0), said.task).items():
+        rows = chance.integers(0, len(said), size)
+        for name, value in _from_sums(each.take(rows, axis=0).mean(axis=0), said.task).items():
             found.setdefault(name, []).append(value)
     spans = {name: np.percentile(values, [2.5, 97.5]) for name, values in found.items() if len(values) >= RESAMPLES / 2}
     return {name: (round(float(low), 6), round(float(high), 6)) for name, (low, high) in spans.items()}
@@ -123,22 +124,27 @@ def importance(model: Any, frame: "pd.DataFrame", said: Said, metric: str) -> li
     as sklearn.inspection measures it), the most important first."""
     import numpy as np
 
+    from tasks.leaves import by_tables
+
     chance = np.random.default_rng(0)
     rows = chance.permutation(len(said))[:SHUFFLED_ROWS]
     frame, base, answers = frame.iloc[rows], said.only(rows).figure(metric), said.answers[rows]
     if base is None:
         return []
     sign, lines = 1.0 if HIGHER_IS_BETTER[metric] else -1.0, []
-    encoder, rest = model[0], model[1:]
+    encoder, rest = model[0], by_tables(model[1:], rows=SHUFFLES * len(frame) * len(frame.columns))
     matrix = encoder.transform(frame)  # once: to prepare all columns again for each one makes the work grow with their square
+    copies, all_answers = np.concatenate([matrix] * SHUFFLES), np.tile(answers, SHUFFLES)  # each shuffled, all asked at once
     for name in map(str, frame.columns):
         places, losses = encoder.places_of(name), []
-        kept = matrix[:, places].copy()
-        for _ in range(SHUFFLES):
-            matrix[:, places] = kept[chance.permutation(len(frame))]
-            value = _asked(rest, matrix, said, answers).figure(metric)
+        orders = [chance.permutation(len(frame)) for _ in range(SHUFFLES)]
+        kept = copies[:, places]
+        copies[:, places] = matrix[:, places][np.concatenate(orders)]
+        heard = _asked(rest, copies, said, all_answers)
+        copies[:, places] = kept
+        for turn in range(SHUFFLES):
+            value = heard.only(slice(turn * len(frame), (turn + 1) * len(frame))).figure(metric)
             losses.append(sign * (base - value) if value is not None else 0.0)
-        matrix[:, places] = kept
         lines.append({"feature": name, "loss": round(float(np.mean(losses)), 6), "spread": round(float(np.std(losses)), 6)})
     return sorted(lines, key=lambda line: -float(line["loss"]))
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
-WORTH_TABLES = 20_000  # rows; below, trees have been walked before the tables are made
+WORTH_TABLES = 10_000  # rows; below, trees have been walked before the tables are made
 _GROUP = 4096  # stretches of features that share a table: it stays in the processor's nearest cache
+_ASKED = ["feature_idx", "num_threshold", "left", "right", "missing_go_to_left"]  # of a node that is no leaf
 _CELLS = 8 << 20  # of all tables: 64 MB
 _BLOCK = 32_768  # rows whose places in the tables stay in the processor's second cache
 
@@ -47,7 +48,7 @@ class _Tree:
 
 
 class Tables:
-    """Stands in for a stored model's steps: the encoder, and histogram gradient boosting by tables."""
+    """Stands in for a stored model's steps: the encoder, if it is among them, and histogram gradient boosting by tables."""
 
     def __init__(self, steps: Any, cuts: Mapping[int, Array], groups: Sequence[Sequence[int]], width: _Width) -> None:
         self._steps, self._model, self._cuts, self._groups, self._width = steps, steps[-1], cuts, groups, width
@@ -57,17 +58,18 @@ class Tables:
     def classes_(self) -> Any:
         return self._model.classes_
 
-    def predict(self, frame: "pd.DataFrame") -> Array:
+    def predict(self, rows: "pd.DataFrame | Array") -> Array:
         """Of a regression."""
-        found: Array = self._model._loss.link.inverse(self._raw(frame).ravel())
+        found: Array = self._model._loss.link.inverse(self._raw(rows).ravel())
         return found
 
-    def predict_proba(self, frame: "pd.DataFrame") -> Array:
-        found: Array = self._model._loss.predict_proba(self._raw(frame))
+    def predict_proba(self, rows: "pd.DataFrame | Array") -> Array:
+        found: Array = self._model._loss.predict_proba(self._raw(rows))
         return found
 
-    def _raw(self, frame: "pd.DataFrame") -> Array:
-        matrix, start = self._steps[0].transform(frame), self._model._baseline_prediction
+    def _raw(self, rows: "pd.DataFrame | Array") -> Array:
+        matrix = np.asarray(self._steps[0].transform(rows) if len(self._steps) > 1 else rows)
+        start = self._model._baseline_prediction
         raw = np.zeros((len(matrix), self._model.n_trees_per_iteration_), dtype=start.dtype, order="F")
         raw += start
         for at in range(0, len(matrix), _BLOCK):
@@ -112,7 +114,8 @@ class _Room:
 
 
 def by_tables(steps: Any, *, rows: int) -> Any:
-    """The model in the form that answers so many rows at a time soonest: itself, or its trees as tables."""
+    """The model in the form that answers so many rows soonest: itself, or its trees as tables. Without its encoder it is asked
+    about the encoder's matrix."""
     if rows < WORTH_TABLES:
         return steps
     return _tables_of(steps) or steps
@@ -122,7 +125,7 @@ def _tables_of(steps: Any) -> Tables | None:
     """None where trees are not of the kind, have too many leaves, or ask about too much for small tables."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    if len(steps) != 2 or type(steps[-1]) not in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+    if len(steps) > 2 or type(steps[-1]) not in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
         return None
     trees = _nodes_of(steps[-1])
     most = max((int(nodes["is_leaf"].sum()) for nodes in trees), default=0)
@@ -177,35 +180,36 @@ def _tree_of(nodes: Array, cuts: Mapping[int, Array], groups: Sequence[Sequence[
     values[width.bias :] = nodes["value"][leaves]
     if len(leaves) == 1:
         return _Tree((), values[width.bias :])
-    below = {int(leaf): 1 << place for place, leaf in enumerate(leaves)}
-    every = _leaves_below(nodes, 0, below)
-    reach = {feature: np.full(len(cut) + 2, every, width.bits) for feature, cut in cuts.items()}
-    for line in nodes[nodes["is_leaf"] == 0]:
-        feature = int(line["feature_idx"])
-        reach[feature] &= _going(line, cuts[feature], below, every=every).astype(width.bits)
-    return _Tree(_grouped(reach, groups, every=every), values)
+    inner = nodes[nodes["is_leaf"] == 0]
+    below = _leaves_below(nodes, leaves)
+    every = below[0]
+    reach = {feature: np.full(len(cuts[feature]) + 2, every, width.bits) for feature in set(inner["feature_idx"].tolist())}
+    for feature, threshold, left, right, missing_left in inner[_ASKED].tolist():
+        without_left, without_right = every ^ below[left], every ^ below[right]
+        stretches, end = reach[feature], int(cuts[feature].searchsorted(threshold)) + 1
+        stretches[:end] &= without_right
+        stretches[end:-1] &= without_left
+        stretches[-1:] &= without_right if missing_left else without_left
+    return _Tree(_grouped(reach, groups, cuts, every=width.bits(every)), values)
 
 
-def _leaves_below(nodes: Array, node: int, below: dict[int, int]) -> int:
-    if node not in below:
-        left, right = int(nodes["left"][node]), int(nodes["right"][node])
-        below[node] = _leaves_below(nodes, left, below) | _leaves_below(nodes, right, below)
-    return below[node]
+def _leaves_below(nodes: Array, leaves: Array) -> list[int]:
+    """For each node the leaves that can be reached from it, as bits. Children come after their parents."""
+    below, left, right = [0] * len(nodes), nodes["left"].tolist(), nodes["right"].tolist()
+    for place, leaf in enumerate(leaves.tolist()):
+        below[leaf] = 1 << place
+    for node in reversed(range(len(nodes))):
+        below[node] = below[node] or below[left[node]] | below[right[node]]
+    return below
 
 
-def _going(line: Any, cuts: Array, below: Mapping[int, int], *, every: int) -> Array:
-    """What one question leaves to be reached, by stretch: all leaves but those on the side that is not taken."""
-    goes_left = np.arange(len(cuts) + 2) <= np.searchsorted(cuts, line["num_threshold"])
-    goes_left[-1] = bool(line["missing_go_to_left"])
-    without_left, without_right = every ^ below[int(line["left"])], every ^ below[int(line["right"])]
-    return np.where(goes_left, np.uint64(without_right), np.uint64(without_left))
-
-
-def _grouped(reach: Mapping[int, Array], groups: Sequence[Sequence[int]], *, every: int) -> list[tuple[int, Array]]:
+def _grouped(
+    reach: Mapping[int, Array], groups: Sequence[Sequence[int]], cuts: Mapping[int, Array], *, every: Any
+) -> list[tuple[int, Array]]:
     """One table for each group that the tree asks about, over all stretches of its features together."""
     found = []
     for place, group in enumerate(groups):
-        table = reduce(lambda one, other: np.bitwise_and.outer(one, other).ravel(), [reach[feature] for feature in group])
-        if (table != every).any():
-            found.append((place, table))
+        if any(feature in reach for feature in group):
+            each = [reach[feature] if feature in reach else np.full(len(cuts[feature]) + 2, every) for feature in group]
+            found.append((place, reduce(lambda one, other: np.bitwise_and.outer(one, other).ravel(), each)))
     return found

@@ -21,14 +21,15 @@ def _frame(rows: int) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_features_are_shuffled_where_they_stand_and_prepared_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [400, 900], ids=["trees walked", "trees as tables"])
+def test_features_are_shuffled_where_they_stand_and_prepared_only_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
 
     from domain.words import Task
     from tasks.encoding import ContractEncoder
 
-    frame = _frame(400)
+    frame = _frame(count)
     answers = (frame["size"] + (frame["shop"] == "a") + frame["title"].str.contains("cup") > 1).to_numpy()
     model = Pipeline([("encode", ContractEncoder().fit(frame)), ("model", HistGradientBoostingClassifier(max_iter=10))])
     model.fit(frame, answers)
@@ -46,6 +47,6 @@ def test_features_are_shuffled_where_they_stand_and_prepared_only_once(monkeypat
     prepared, transform = [], ContractEncoder.transform
     monkeypatch.setattr(ContractEncoder, "transform", lambda self, rows: prepared.append(len(rows)) or transform(self, rows))
     assert {line["feature"]: line["loss"] for line in evidence.importance(model, frame, said, "roc_auc")} == expected
-    assert prepared == [400]
+    assert prepared == [count]
     assert expected["nothing"] == 0.0
     assert min(expected[name] for name in ("size", "shop", "title")) > 0.01

@@ -49,6 +49,14 @@ def test_numbers_are_equal_to_the_last_bit(loss):
     assert (by_tables(model, rows=MANY).predict(rows(seed=3)) == model.predict(rows(seed=3))).all()
 
 
+def test_without_its_encoder_a_model_is_asked_about_encoded_rows():
+    model = fitted(HistGradientBoostingClassifier(max_iter=6), classes=4)
+    matrix = model[0].transform(rows(seed=2))
+    quick = by_tables(model[1:], rows=MANY)
+    assert isinstance(quick, Tables)
+    assert (quick.predict_proba(matrix) == model[1:].predict_proba(matrix)).all()
+
+
 def test_trees_that_found_nothing_to_ask_are_equal_too():
     model = fitted(HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=2000), classes=4)
     quick = by_tables(model, rows=MANY)
