@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from threading import Lock
 from typing import Any
 
 from domain.errors import EnvironmentRefused
@@ -22,6 +23,9 @@ _OWN_TYPES = frozenset({"tasks.encoding.ContractEncoder", "functools.partial"})
 _LIBRARIES = ("sklearn", "numpy", "scipy")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _found: dict[str, tuple[str, ...]] = {}  # by the sha256 of a model's bytes
+_KEPT, _SMALL = 2, 16 << 20  # models: a champion and its challenger; and bytes of each, so that memory stays flat
+_kept: dict[str, Any] = {}  # by the sha256 too, the one asked for last at the end
+_keeping = Lock()
 _MEMBER = re.compile(r"^(\d+)(\.\w+)$")
 
 
@@ -77,8 +81,6 @@ def unpack(
     if hashlib.sha256(data).hexdigest() != sha256:
         raise EnvironmentRefused(f"the bytes of {label} are not those that were recorded (sha256 differs)", hint=retrain)
     _refuse_other_versions(libraries, label=label, retrain=retrain)
-    from skops import io as skops
-
     try:
         needed = _foreign_types(data, sha256)
     except Exception as error:
@@ -88,7 +90,24 @@ def unpack(
     foreign = [name for name in needed if name not in trusted_types or not _is_allowed(name, settings)]
     if foreign:
         raise EnvironmentRefused(f"{label} holds the type {foreign[0]}, which is not trusted", hint=retrain)
-    return skops.loads(data, trusted=list(needed))
+    return _load(data, sha256, needed)
+
+
+def _load(data: bytes, sha256: str, trusted: Sequence[str]) -> Any:
+    """Equal bytes are equal models, so the one that this process loaded last night serves tonight's scoring and training; whoever
+    is given it asks it and changes nothing."""
+    from skops import io as skops
+
+    with _keeping:
+        model = _kept.pop(sha256, None)
+    if model is None:
+        model = skops.loads(data, trusted=list(trusted))
+    if len(data) <= _SMALL:
+        with _keeping:
+            _kept[sha256] = model
+            for oldest in list(_kept)[:-_KEPT]:
+                del _kept[oldest]
+    return model
 
 
 def _refuse_other_versions(libraries: Mapping[str, str], *, label: str, retrain: str) -> None:
