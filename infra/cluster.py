@@ -12,6 +12,7 @@ from domain.errors import OrchestratorUnavailable, StageFailed
 ANSWERS_WITHIN = 15  # seconds for a scheduler to be found
 LOOK_EVERY = 2  # seconds between two looks whether work is wanted still, or workers have come
 WAITING = "overnight-waiting"  # the topic on which workers say that a piece of work waits for a flag, and that it does no more
+_raised_here = deque[str](maxlen=64)  # the flags that this process raised last, of which it need not ask the scheduler
 
 
 def _dask() -> Any:
@@ -68,6 +69,8 @@ def wait_for_flag(name: str) -> None:
     """
     distributed = _dask()
 
+    if name in _raised_here:
+        return
     flag = distributed.Event(name)
     if not flag.is_set():
         worker, key = distributed.get_worker(), distributed.worker.thread_state.key
@@ -93,6 +96,7 @@ def raise_flag(name: str, client: Any = None) -> None:
     distributed = _dask()
 
     distributed.Event(name, client=client).set()
+    _raised_here.append(name)
 
 
 def work_through(

@@ -73,6 +73,7 @@ class Turns(Lane):
 
     def __init__(self, settings: Settings, backfill: str, place: int) -> None:
         self.settings, self.backfill, self.place = settings, backfill, place
+        self._passed: set[str] = set()
 
     def ask(self, gate: str) -> None:
         from infra.cluster import wait_for_flag
@@ -84,6 +85,14 @@ class Turns(Lane):
         from infra.cluster import raise_flag
 
         raise_flag(flag(self.backfill, self.place, what["passed"]))
+        self._passed.add(what["passed"])
+
+    def end(self) -> None:
+        """However the night ended, it is over, and those behind it go on as soon as those before it are over too."""
+        for gate in (TRAIN, PUBLISH):
+            if gate not in self._passed:
+                self.ask(gate)
+                self.say(passed=gate)
 
 
 def flag(backfill: str, place: int, gate: str) -> str:
@@ -95,15 +104,11 @@ def take_there(
 ) -> NightReport:  # fmt: skip
     """One night of a backfill, taken whole by the worker that this is called on, with its own settings; `place` counts the
     backfill's nights from 0, and `holder` is what the ledger is to know of who asks for it."""
-    from infra.cluster import raise_flag
-
     turns = Turns(load_settings(), backfill, place)
     try:
         return turns.take_one(pipeline, label, trigger=BACKFILL, holder={**holder, "through": "dask"}, model=model)
-    finally:  # however it ended, it is over, and the nights behind it go on as soon as those before it are over too
-        for gate in (TRAIN, PUBLISH):
-            turns.ask(gate)
-            raise_flag(flag(backfill, place, gate))
+    finally:
+        turns.end()
 
 
 def pieces_of(
