@@ -1,7 +1,7 @@
 """A big night's files on two Dask workers against one process: the whole stage, in turn, into the same Postgres.
 
 `ratio` is one process' seconds / the workers': higher is better, 2 would be all that two can give. JSON lines cost most to read.
-Of CSV two workers are slower than one process, which is why Overnight spreads it from four on; here it is made to, to show that.
+Of CSV two workers are no faster than one process, so that Overnight spreads it from four on; here it is made to, to show that.
 """
 
 import json

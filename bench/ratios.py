@@ -181,7 +181,7 @@ RATIOS = (
     ),
     Ratio(
         "dask_files_csv", "dask_files", "s", "higher", "one process, the same files of CSV",
-        "Both are ours, and why two workers are not given CSV: what they bring, Postgres writes once more, row by row, in one "
+        "Both are ours, and why two workers are given no CSV: what they bring, Postgres writes once more, row by row, in one "
         "process.",
     ),
     Ratio(

@@ -23,7 +23,7 @@ from tasks.ingest.files import SourceFile, look_at
 from tasks.ingest.load import Brought, load_part
 
 WORTH_SPREADING = 32 << 20  # bytes of all files; below, a process has read them before the workers' rows are put together
-ENOUGH, ENOUGH_OF = 4, {"jsonl": 2}  # workers: fewer than that take longer than one process (docs/scale.md)
+ENOUGH, ENOUGH_OF = 4, {"jsonl": 2}  # workers: fewer are no faster than one process (docs/scale.md)
 
 
 @contextmanager
