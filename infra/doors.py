@@ -10,7 +10,7 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,15 @@ class Door:
 @contextmanager
 def open_door(door: Door) -> Iterator[Path]:
     """Yields the socket's file, which exists, and works, as long as the block and this process do."""
+    with listening(SOCKET_NAME, lambda guest: _serve(guest, door)) as path:
+        yield path
+
+
+@contextmanager
+def listening(name: str, serve: Callable[[socket.socket], None]) -> Iterator[Path]:
+    """A socket's file in a folder of its own; each guest is served in a thread."""
     folder = Path(tempfile.mkdtemp(prefix="overnight-door-"))
-    path = folder / SOCKET_NAME
+    path = folder / name
     listener = socket.socket(socket.AF_UNIX)
     closing = threading.Event()
     try:
@@ -45,7 +52,7 @@ def open_door(door: Door) -> Iterator[Path]:
         path.chmod(0o666)  # the container's user is another one; the folder around it is closed
         listener.listen(16)
         listener.settimeout(0.2)
-        threading.Thread(target=_welcome, args=(listener, door, closing), name="door", daemon=True).start()
+        threading.Thread(target=welcome, args=(listener, serve, closing), name="door", daemon=True).start()
         yield path
     finally:
         closing.set()
@@ -53,7 +60,8 @@ def open_door(door: Door) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _welcome(listener: socket.socket, door: Door, closing: threading.Event) -> None:
+def welcome(listener: socket.socket, serve: Callable[[socket.socket], None], closing: threading.Event) -> None:
+    """Serves whoever comes, in threads, until `closing` is set or the listener is closed."""
     while not closing.is_set():
         try:
             guest, _ = listener.accept()
@@ -62,7 +70,7 @@ def _welcome(listener: socket.socket, door: Door, closing: threading.Event) -> N
         except OSError:
             return
         guest.settimeout(None)
-        threading.Thread(target=_serve, args=(guest, door), name="door", daemon=True).start()
+        threading.Thread(target=serve, args=(guest,), name="door", daemon=True).start()
 
 
 def _serve(guest: socket.socket, door: Door) -> None:
@@ -76,10 +84,7 @@ def _serve(guest: socket.socket, door: Door) -> None:
             return
         with _connect(door.target) as host:
             host.sendall(startup)
-            back = threading.Thread(target=_pump, args=(host, guest), name="door", daemon=True)
-            back.start()
-            _pump(guest, host)
-            back.join()
+            join(guest, host)
 
 
 def _connect(target: str | tuple[str, int]) -> socket.socket:
@@ -128,6 +133,14 @@ def _parameters(startup: bytes) -> dict[str, str]:
 def _refusal(text: str) -> bytes:
     fields = b"".join(kind + value.encode() + b"\0" for kind, value in ((b"S", "FATAL"), (b"C", "28000"), (b"M", text))) + b"\0"
     return b"E" + struct.pack("!I", len(fields) + 4) + fields
+
+
+def join(one: socket.socket, other: socket.socket) -> None:
+    """Passes bytes on in both directions, until either side ends."""
+    back = threading.Thread(target=_pump, args=(other, one), name="door", daemon=True)
+    back.start()
+    _pump(one, other)
+    back.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

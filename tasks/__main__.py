@@ -9,6 +9,7 @@ import threading
 
 from domain.errors import OvernightError, UsageError
 from domain.words import Stage
+from infra.passages import use_passage
 from infra.settings import Settings, load_settings
 from tasks.collector import collect_late
 from tasks.expectations import put_off_what_is_seldom_needed
@@ -25,6 +26,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("overnight").setLevel(logging.INFO)
     try:
+        use_passage()
         settings = read_settings() if arguments.attached else load_settings()
         if arguments.stage == Stage.VALIDATE:
             put_off_what_is_seldom_needed()

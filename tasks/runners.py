@@ -6,9 +6,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,24 +18,20 @@ from domain.fingerprint import fingerprint
 from domain.pipeline import Pipeline
 from domain.report import StageReport
 from domain.spec.running import Limits
-from domain.spec.source import Source
 from domain.words import RunState, Stage, StageState
-from infra.doors import Door, open_door
 from infra.postgres import database_url
 from infra.settings import Settings
 from store.engine import transaction
-from store.roles import stage_url
 from store.runs import fail_stage, load_run, stage_reports
 from tasks.context import Night, load_night, writer_engine
 from tasks.night import StageCall
 from tasks.perform import perform
+from tasks.routes import Route, is_elsewhere, open_route
 
 if TYPE_CHECKING:
     from infra.containers import Ending, Work
 
 log = logging.getLogger("overnight.stage")
-SOCKET = "/run/overnight"  # where a container sees the database's socket
-_LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
 
 
 def runner_for(pipeline: Pipeline, settings: Settings) -> StageCall:
@@ -63,14 +57,14 @@ def perform_in_container(stage: Stage, run_id: int, settings: Settings) -> Stage
     before = _count_lines(night, stage)
     try:
         image = identify_image(settings.image)
-        with reach_database(settings, stage, source=night.pipeline.source if stage is Stage.INGEST else None) as route:
+        with open_route(night, stage) as route:
             ending = run_container(_describe(night, stage, image=image, route=route))
     except OvernightError as error:
         raise error.at(where) from error
     return _read_outcome(night, stage, ending, before=before)
 
 
-def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Work":
+def _describe(night: Night, stage: Stage, *, image: str, route: Route) -> "Work":
     from infra.containers import Work
 
     settings, limits = night.settings, night.pipeline.runner.limits
@@ -86,6 +80,7 @@ def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Wor
             "OVERNIGHT_IMAGE_DIGEST": image,
             "OVERNIGHT_ESTIMATORS": settings.estimators,
             "OVERNIGHT_THREADS": str(settings.threads or max(1, math.ceil(limits.cpus))),
+            **route.environment,
         },
         secret=json.dumps({"database_url": route.url, "environment": secrets}).encode(),
         network=route.network,
@@ -97,46 +92,6 @@ def _describe(night: Night, stage: Stage, *, image: str, route: "Route") -> "Wor
             **_key_files(secrets),
         },
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How a container reaches the database."""
-
-    url: str
-    network: str
-    visible: Mapping[Path, str]
-
-
-@contextmanager
-def reach_database(settings: Settings, stage: Stage, *, source: Source | None = None) -> Iterator[Route]:
-    """The stage logs in as its own role. A database on this machine is reached through a door that lets in that role
-    alone, without any network; one elsewhere over a network, and so is a `source` that is no file of this machine."""
-    secret = make_url(settings.database_url).password if settings.database_url else None
-    url = stage_url(make_url(database_url(settings, role="writer")), stage, secret=secret)
-    host, port = url.query.get("host", url.host) or "", int(str(url.query.get("port", url.port) or 5432))
-    assert isinstance(host, str)
-    is_socket = host.startswith("/")
-    if settings.container_network or not (is_socket or host in _LOOPBACK):
-        yield Route(url.render_as_string(hide_password=False), settings.container_network or "bridge", {})
-        return
-    target = f"{host}/.s.PGSQL.{port}" if is_socket else (host or "localhost", port)
-    beside = _database_beside(source) if source else ""
-    network = "bridge" if source and not beside and _is_elsewhere(source) else "none"
-    with open_door(Door(target, user=url.username or "", database=url.database or "", also=beside)) as path:
-        inside = url.set(host=None, port=None).update_query_dict({"host": SOCKET, "port": "5432"})
-        yield Route(inside.render_as_string(hide_password=False), network, {path: f"{SOCKET}/{path.name}"})
-
-
-def _database_beside(source: Source) -> str:
-    """The name of the database that is read, where that is one on the ledger's own server."""
-    from tasks.ingest.place import SERVER
-
-    return source.url.removeprefix(SERVER).lstrip("/") if source.url.startswith(SERVER) else ""
-
-
-def _is_elsewhere(source: Source) -> bool:
-    return source.kind in ("sql", "http") or "://" in source.path
 
 
 def _secrets_of(night: Night, stage: Stage) -> dict[str, str]:
@@ -161,7 +116,7 @@ def _key_files(secrets: Mapping[str, str]) -> dict[Path, str]:
 
 def _source_folder(night: Night) -> dict[Path, str]:
     """The folder that holds all that the source's path can name, at the same place inside."""
-    if _is_elsewhere(night.pipeline.source):
+    if is_elsewhere(night.pipeline.source):
         return {}
     path = night.pipeline.source.path.replace("{data}", str(night.settings.data_folder))
     fixed = Path(re.split(r"[{*?\[]", path)[0] + "x").absolute().parent

@@ -58,4 +58,9 @@ class Runner(Strict):
         "inline", description="in the process, each in a container of its own, or spread over the workers of a Dask scheduler"
     )
     limits: Limits = Limits()
+    reaches: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")], ...] = Field(
+        (),
+        description="hosts beside the source's own that ingest's container may reach, those that an address leads on to, such as "
+        "files.example.com or 10.0.0.5:8443; without a port 443 is meant",
+    )
     address: str | None = Field(None, description="the Dask scheduler, such as tcp://10.0.0.5:8786; none: OVERNIGHT_DASK_ADDRESS")

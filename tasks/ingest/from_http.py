@@ -9,8 +9,9 @@ from typing import Any
 from domain.errors import SourceError
 from domain.interval import Interval
 from domain.spec.source import Source
+from infra.passages import SAYS
 from tasks.ingest.files import SourceFile, look_at
-from tasks.ingest.place import fill_in, with_secrets, without_secrets
+from tasks.ingest.place import fill_in, not_led_to, with_secrets, without_secrets
 
 _TRIES = 3
 _PAGES = 100_000
@@ -73,9 +74,13 @@ def _ask(client: Any, address: Any) -> Any:
             sleep(attempt)
         try:
             response = client.get(address)
+        except httpx.ProxyError as error:
+            raise not_led_to(shown, str(error)) from None
         except httpx.HTTPError as error:
             last = type(error).__name__
             continue
+        if SAYS in response.headers:
+            raise not_led_to(shown, response.reason_phrase)
         if response.status_code < 400:
             try:
                 return json.loads(response.content)

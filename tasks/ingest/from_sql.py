@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from domain.errors import SourceError
 from domain.interval import Interval
 from domain.spec.source import Source
+from infra.passages import through_passage
 from tasks.ingest.files import SourceFile
 from tasks.ingest.keys import hash_lines
 from tasks.ingest.place import on_server, with_secrets, without_secrets
@@ -51,7 +52,7 @@ def spool_query(source: Source, interval: Interval, *, scratch: Path, server: sa
 
 
 def _engine(address: sa.URL) -> sa.Engine:
-    return sa.create_engine(address, poolclass=sa.NullPool)
+    return sa.create_engine(through_passage(address), poolclass=sa.NullPool)
 
 
 def _bound(query: str, interval: Interval, *, zoned: bool, dialect: sa.Dialect) -> tuple[sa.TextClause, dict[str, Any]]:

@@ -86,3 +86,8 @@ def names_of_keys(path: str) -> list[str]:
 def without_secrets(text: str) -> str:
     """An address as it may be shown: no password, no query."""
     return _QUERY.sub("", _USER.sub(r"\1***@", _PASSWORD.sub(r"\1***@", text)))
+
+
+def not_led_to(shown: str, why: str) -> SourceError:
+    """What to say when the way out of a container does not lead where an address does."""
+    return SourceError(f"{shown} does not answer: {why.removeprefix('403 ')}", hint="runner.reaches in pipeline.yaml")

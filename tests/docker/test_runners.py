@@ -25,7 +25,8 @@ from store.engine import transaction
 from store.pipelines import register
 from tasks.night import StageCall, take_night
 from tasks.perform import perform
-from tasks.runners import perform_in_container, reach_database, runner_for
+from tasks.routes import reach_database
+from tasks.runners import perform_in_container, runner_for
 from tests.docker.containers import containers
 from tests.docker.names import fresh_name
 from tests.patience import wait_for

@@ -4,8 +4,8 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from psycopg2 import sql
 
 from deployments.catalogue import Definition, load_definition
-from domain.report import StageReport
+from domain.report import NightReport, StageReport
 from domain.words import RunState, Stage
 from infra.images import build_image
 from infra.settings import Settings
 from tasks.perform import perform
-from tasks.runners import perform_in_container, reach_database
+from tasks.routes import reach_database
+from tasks.runners import perform_in_container
 from tests.docker.test_runners import content_hashes, in_containers, take
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1200)]  # the image takes minutes the first time
@@ -75,16 +76,30 @@ def test_a_database_beside_the_ledger_is_read_through_the_stage_s_own_door_witho
         assert route.network == "none"
 
 
-def test_an_address_in_the_net_is_reached_with_the_secret_that_it_names_and_no_other_stage_has_a_network(
+def test_an_address_in_the_net_is_reached_with_the_secret_that_it_names_and_nothing_else_is(
     shops: Definition, settings: Settings, image: str, write_day: Write, monkeypatch: pytest.MonkeyPatch, docker_engine: Any
 ) -> None:
     header, *lines = write_day(DAY).read_text().splitlines()
     rows = json.dumps([dict(zip(header.split(","), line.split(","), strict=True)) for line in lines])
-    with served({"/": rows.encode()}, key="of-the-shop", engine=docker_engine) as address:
-        source = f"{{kind: http, url: '{address}/', headers: {{Authorization: 'Bearer ${{SHOP}}'}}}}"
-        monkeypatch.setenv("SHOP", "of-the-shop")
-        report = take(with_source(shops, source), settings.model_copy(update={"image": image}), DAY, call=ingest_in_container)
-    assert (report.state, report.rows_landed) == (RunState.PUBLISHED, 60), report.reason
+    boxed = settings.model_copy(update={"image": image})
+    monkeypatch.setenv("SHOP", "of-the-shop")
+    with ExitStack() as stack:
+        elsewhere = stack.enter_context(served({"/": rows.encode()}, key="", engine=docker_engine))
+        files = {"/": rows.encode(), "/moved": elsewhere}
+        address = stack.enter_context(served(files, key="of-the-shop", engine=docker_engine))
+
+        def taken(path: str) -> NightReport:
+            source = f"{{kind: http, url: '{address}{path}', headers: {{Authorization: 'Bearer ${{SHOP}}'}}}}"
+            return take(with_source(shops, source), boxed, DAY, call=ingest_in_container)
+
+        refused = taken("/moved")
+        assert (refused.state, "may not reach" in refused.reason) == (RunState.FAILED, True), refused.reason
+        report = taken("/")
+        assert (report.state, report.rows_landed) == (RunState.PUBLISHED, 60), report.reason
+        contract = shops.folder / "pipeline.yaml"
+        contract.write_text(f"{contract.read_text()}runner: {{kind: docker, reaches: ['{elsewhere.removeprefix('http://')}']}}\n")
+        report = taken("/moved")
+        assert (report.state, report.rows_landed) == (RunState.SKIPPED, 60), "the same rows, by another way"
     for stage in set(Stage) - {Stage.INGEST}:
         with reach_database(settings, stage) as route:
             assert route.network == "none"
@@ -109,14 +124,20 @@ def test_object_storage_is_read_by_an_image_with_its_driver_and_one_without_says
 
 
 @contextmanager
-def served(files: dict[str, bytes], *, key: str, engine: Any) -> Iterator[str]:
-    """Files for whoever shows the key, as a web server and object storage hand them out; the address as a container sees it."""
+def served(files: Mapping[str, bytes | str], *, key: str, engine: Any) -> Iterator[str]:
+    """Files, and other addresses, for whoever shows the key, as web servers and object storage hand them out; the address as a
+    container sees it."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             allowed = key in self.headers.get("Authorization", "")
             found = files.get(self.path.split("?")[0]) if allowed else None
-            self.send_response(401 if not allowed else 404 if found is None else 200)
+            if isinstance(found, str):
+                self.send_response(302)
+                self.send_header("Location", found)
+                found = b""
+            else:
+                self.send_response(401 if not allowed else 404 if found is None else 200)
             self.send_header("Content-Length", str(len(found or b"")))
             self.end_headers()
             if self.command == "GET":

@@ -1,0 +1,46 @@
+"""Whom a stage's container may reach: told from the source, before it starts."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from deployments.catalogue import Definition, load_definition
+from domain.words import Stage
+from infra.settings import Settings
+from store.runs import claim
+from tasks.context import Night
+from tasks.routes import hosts_of, open_route
+
+
+@pytest.mark.parametrize(
+    ("source", "hosts"),
+    [
+        ("{kind: http, url: 'http://shop.example.com/{start:%Y}'}", ["shop.example.com:80", "shop.example.com:443"]),
+        ("{kind: csv, path: 'https://me:${SECRET}@Shop.example.com:8443/a.csv'}", ["shop.example.com:8443"]),
+        ("{kind: sql, url: 'mysql+pymysql://me:${SECRET}@db.example.com/shop', query: q}", ["db.example.com:3306"]),
+        ("{kind: sql, url: 'postgres://db.example.com:5433/shop', query: q}", ["db.example.com:5433"]),
+        ("{kind: sql, url: 'sqlite:////data/shop.db', query: q}", []),
+        ("{kind: http, url: 'https://${NOT_SET}/'}", []),
+        ("{kind: csv, path: 's3://nights/a.csv'}", None),
+        ("{kind: sql, url: 'snowflake://me:${SECRET}@account/db', query: q}", None),
+    ],
+)
+def test_ingest_has_a_network_only_where_nobody_can_say_beforehand_whom_it_asks(
+    shops: Definition,
+    settings: Settings,
+    writer: sa.Engine,
+    source: str,
+    hosts: list[str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET", "of-the-shop")
+    path = shops.folder / "pipeline.yaml"
+    path.write_text(re.sub(r"^source:.*$", lambda _: f"source: {source}", path.read_text(), flags=re.MULTILINE))
+    definition = load_definition(shops.folder.parent, shops.pipeline.name)
+    with claim(writer, "shops", definition.pipeline.calendar.named("2024-01-01"), trigger="test", holder={}) as run:
+        night = Night(run, definition, writer, settings)
+        found = hosts_of(night)
+        assert (None if found is None else [f"{host.name}:{host.port}" for host in found]) == hosts
+        with open_route(night, Stage.INGEST) as route:
+            assert route.network == ("bridge" if hosts is None else "none")
