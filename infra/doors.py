@@ -137,13 +137,13 @@ def _refusal(text: str) -> bytes:
 
 def join(one: socket.socket, other: socket.socket) -> None:
     """Passes bytes on in both directions, until either side ends."""
-    back = threading.Thread(target=_pump, args=(other, one), name="door", daemon=True)
+    back = threading.Thread(target=pump, args=(other, one), name="door", daemon=True)
     back.start()
-    _pump(one, other)
+    pump(one, other)
     back.join()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket) -> None:
     """Passes bytes on until one side ends, then tells the other."""
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)

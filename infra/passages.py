@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from infra.doors import join, listening, welcome
+from infra.doors import join, listening, pump, welcome
 
 log = logging.getLogger("overnight.stage")
 NAME = "passage"  # the socket's file
@@ -30,7 +30,7 @@ _CONNECTS_WITHIN = 60.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where a passage may lead."""
+    """Where a passage may lead; a name that begins with `*.` means every host of that domain."""
 
     name: str
     port: int
@@ -41,20 +41,24 @@ class Host:
         found = urlsplit(f"//{address}")
         return cls((found.hostname or "").lower(), found.port or port)
 
+    def includes(self, other: "Host") -> bool:
+        named = other.name.endswith(self.name[1:]) if self.name.startswith("*.") else other.name == self.name
+        return named and other.port == self.port
+
 
 @contextmanager
 def open_passage(hosts: Collection[Host]) -> Iterator[Path]:
     """Yields the socket's file, which works as long as the block and this process do."""
-    with listening(NAME, lambda guest: _serve(guest, frozenset(hosts))) as path:
+    with listening(NAME, lambda guest: _serve(guest, hosts)) as path:
         yield path
 
 
-def _serve(guest: socket.socket, hosts: frozenset[Host]) -> None:
+def _serve(guest: socket.socket, hosts: Collection[Host]) -> None:
     with guest, suppress(OSError, ValueError):
         head = _read_head(guest)
         method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         there = Host.of(target) if method == "CONNECT" else Host.of(urlsplit(target).netloc.rpartition("@")[2], port=80)
-        if there not in hosts:
+        if not any(host.includes(there) for host in hosts):
             log.warning("a stage's container asked for %s:%s, and was refused", there.name, there.port)
             guest.sendall(_answer(403, f"its container may not reach {there.name}:{there.port}"))
             return
@@ -67,9 +71,9 @@ def _serve(guest: socket.socket, hosts: frozenset[Host]) -> None:
             host.settimeout(None)
             if method == "CONNECT":
                 guest.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                join(guest, host)
             else:
-                host.sendall(_as_asked_of_a_host(head))
-            join(guest, host)
+                _ask_once(guest, host, head)
 
 
 def _read_head(peer: socket.socket) -> bytes:
@@ -83,15 +87,25 @@ def _read_head(peer: socket.socket) -> bytes:
     return head
 
 
-def _as_asked_of_a_host(head: bytes) -> bytes:
-    """A request to a proxy as the host itself wants it. The connection ends with its answer, so that whatever is asked next is
-    looked at too."""
-    lines, end, body = head.partition(b"\r\n\r\n")
-    first, *others = lines.split(b"\r\n")
-    method, target, version = first.split(b" ", 2)
+def _ask_once(guest: socket.socket, host: socket.socket, head: bytes) -> None:
+    """One request, as the host itself wants it, and its answer; then both know that the connection is over, so that whatever is
+    asked next is looked at too."""
+    method, target, version = head.split(b"\r\n", 1)[0].split(b" ", 2)
     path = urlsplit(target)._replace(scheme=b"", netloc=b"").geturl() or b"/"
-    kept = [line for line in others if not line.lower().startswith((b"connection:", b"proxy-"))]
-    return b"\r\n".join([b" ".join((method, path, version)), *kept, b"Connection: close"]) + end + body
+    host.sendall(_closing(b" ".join((method, path, version)), head))
+    asking = threading.Thread(target=pump, args=(guest, host), name="passage", daemon=True)
+    asking.start()
+    answer = _read_head(host)
+    guest.sendall(_closing(answer.split(b"\r\n", 1)[0], answer))
+    pump(host, guest)
+    asking.join()
+
+
+def _closing(first: bytes, head: bytes) -> bytes:
+    """A head with this first line, which says that nothing follows on its connection."""
+    lines, end, body = head.partition(b"\r\n\r\n")
+    kept = [line for line in lines.split(b"\r\n")[1:] if not line.lower().startswith((b"connection:", b"keep-alive:", b"proxy-"))]
+    return b"\r\n".join([first, *kept, b"Connection: close"]) + end + body
 
 
 def _answer(status: int, text: str) -> bytes:

@@ -1,5 +1,6 @@
 """How a container reaches what its stage needs: the database as the stage's own role, its source, and nothing else."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from store.roles import stage_url
 from tasks.context import Night
 
 SOCKET = "/run/overnight"  # where a container sees the sockets that lead out of it
+_AMAZON = ("*.amazonaws.com", "*.amazonaws.com.cn")  # buckets have names of their own there, and keys are asked for elsewhere
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
 
 
@@ -89,28 +91,29 @@ def hosts_of(night: Night) -> list[Host] | None:
     try:
         template = source.url or source.path
         filled = template if source.kind == "sql" else fill_in(template, interval=night.interval, data=night.settings.data_folder)
-        own = _host_in(with_secrets(filled), is_database=source.kind == "sql")
+        own = _hosts_in(with_secrets(filled), is_database=source.kind == "sql")
     except (SourceError, ArgumentError, ValueError):  # which the stage says better
         return also
-    if own is None:
-        return None
-    return [*_with_its_twin(own), *also] if own.name else also
+    return None if own is None else [*own, *also]
 
 
-def _with_its_twin(host: Host) -> list[Host]:
-    """A web server's port for what is encrypted goes with the one for what is not: one leads on to the other."""
-    web = {PORTS["http"], PORTS["https"]}
-    return [replace(host, port=port) for port in sorted(web if host.port in web else {host.port})]
-
-
-def _host_in(address: str, *, is_database: bool) -> Host | None:
-    """The host of an address, without a name where it has none; None for object storage, whose driver asks many."""
+def _hosts_in(address: str, *, is_database: bool) -> list[Host] | None:
     scheme = address.partition("://")[0]
     if is_database:
         url = make_url(address.replace("postgres://", "postgresql://", 1))
         port = url.port or PORTS.get(url.get_backend_name())
-        return Host((url.host or "").lower(), port or 0) if port or not url.host else None
-    return Host.of(urlsplit(address).netloc.rpartition("@")[2], port=PORTS[scheme]) if scheme in ("http", "https") else None
+        return [] if not url.host else [Host(url.host.lower(), port)] if port else None
+    if scheme in ("s3", "s3a"):
+        own = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return _hosts_of_web(own) if own else [Host(domain, PORTS["https"]) for domain in _AMAZON]
+    return _hosts_of_web(address) if scheme in ("http", "https") else None
+
+
+def _hosts_of_web(address: str) -> list[Host]:
+    """A server's port for what is encrypted goes with the one for what is not: one leads on to the other."""
+    found = urlsplit(address)
+    host, web = Host.of(found.netloc.rpartition("@")[2], port=PORTS[found.scheme]), (PORTS["http"], PORTS["https"])
+    return [replace(host, port=port) for port in (web if host.port in web else (host.port,))]
 
 
 def _database_beside(source: Source) -> str:

@@ -55,7 +55,7 @@ def inside(shop: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_pages_come_through_one_after_the_other(inside: Path, shop: Host) -> None:
     with httpx.Client() as client:
-        for page in ("/1", "/2?of=3"):
+        for page in ["/1", "/2?of=3"] * 20:
             address = f"http://{shop.name}:{shop.port}{page}"
             assert client.get(address).text == f"rows of {page} at {shop.name}:{shop.port}"
 
@@ -71,6 +71,18 @@ def test_what_is_encrypted_goes_through_a_tunnel_to_the_named_host_alone(inside:
         httpx.get("https://example.com/")
     with pytest.raises(httpx.ConnectError, match=r"(?i)ssl|tls"):  # it got as far as the shop, which speaks no TLS
         httpx.get(f"https://{shop.name}:{shop.port}/")
+
+
+def test_a_domain_means_its_hosts_on_one_port() -> None:
+    named = Host("*.example.com", 443)
+    assert named.includes(Host("nights.example.com", 443))
+    for other in (
+        Host("example.com", 443),
+        Host("badexample.com", 443),
+        Host("nights.example.com", 80),
+        Host("x.example.org", 443),
+    ):
+        assert not named.includes(other)
 
 
 def test_a_host_that_does_not_answer_is_told_from_one_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
