@@ -10,6 +10,7 @@ from typing import Any
 from domain.errors import OrchestratorUnavailable, StageFailed
 
 ANSWERS_WITHIN = 15  # seconds for a scheduler to be found
+LEFT_WITHIN = 60  # seconds for a worker to come back where all have gone
 LOOK_EVERY = 2  # seconds between two looks whether work is wanted still, or workers have come
 WAITING = "overnight-waiting"  # the topic on which workers say that a piece of work waits for a flag, and that it does no more
 _raised_here = deque[str](maxlen=64)  # the flags that this process raised last, of which it need not ask the scheduler
@@ -62,6 +63,14 @@ def count_workers(client: Any) -> int:
     return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
 
+def workers_at(address: str) -> int:
+    """How many a scheduler has; asked without lending this worker's place to others. Raises OrchestratorUnavailable."""
+    if own_scheduler() is not None:
+        return count_workers(_dask().get_client())
+    with connect(address) as client:
+        return count_workers(client)
+
+
 def wait_for_flag(name: str) -> None:
     """On a worker: waits until somebody has raised the flag, and lends its place to other work meanwhile.
 
@@ -104,18 +113,27 @@ def work_through(
 ) -> Iterator[Any]:  # fmt: skip
     """What `function(*piece)` gives for each piece, as each is done or in their order; so many are under way that every worker
     has `ahead` of them, and this process never holds more. A piece whose worker dies goes to another."""
-    distributed = _dask()
-
     most, waiting = count_workers(client) * ahead, iter(pieces)
     under_way = [client.submit(function, *piece, pure=False) for piece in islice(waiting, most)]
     while under_way:
-        distributed.wait(under_way[:1] if in_order else under_way, return_when="FIRST_COMPLETED")
+        _wait_for_one(client, under_way[:1] if in_order else under_way)
         future = next(each for each in under_way if each.done())
         under_way.remove(future)
         result = future.result()
         future.release()
         under_way += [client.submit(function, *piece, pure=False) for piece in islice(waiting, 1)]
         yield result
+
+
+def _wait_for_one(client: Any, futures: Sequence[Any]) -> None:
+    """Raises OrchestratorUnavailable when there is nobody left to wait for."""
+    while True:
+        try:
+            _dask().wait(futures, timeout=LEFT_WITHIN, return_when="FIRST_COMPLETED")
+            return
+        except TimeoutError:
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                raise OrchestratorUnavailable("the Dask scheduler has no worker left", hint="dask worker") from None
 
 
 def work_in_turn(

@@ -37,6 +37,12 @@ _COLUMNS_OF = """
 """
 
 
+def landed_types(pipeline: Pipeline) -> dict[str, str]:
+    """The columns of a night's rows, and what they are in Postgres."""
+    kinds = {name: POSTGRES_TYPES[column.type] for name, column in pipeline.columns.items()}
+    return kinds | {MORE: POSTGRES_TYPES["json"]} if pipeline.new_columns == "add" else kinds
+
+
 def inner_schema(name: str) -> str:
     """The schema that holds a pipeline's batches; stages alone see it."""
     return f"overnight_{name}"
@@ -116,9 +122,7 @@ def _columns_of(connection: sa.Connection, table: str) -> dict[str, str]:
 
 def _make_tables(connection: sa.Connection, pipeline: Pipeline) -> None:
     inner = inner_schema(pipeline.name)
-    wanted = {name: POSTGRES_TYPES[column.type] for name, column in pipeline.columns.items()}
-    if pipeline.new_columns == "add":
-        wanted[MORE] = "jsonb"
+    wanted = landed_types(pipeline)
     existing = _columns_of(connection, f"{inner}.landed")
     if not existing:
         _execute(connection, sql.SQL(_CREATE).format(

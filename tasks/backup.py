@@ -60,6 +60,9 @@ def manifest_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+_NO_PARTS = "--exclude-table=overnight_*.part_*"  # what workers bring to a night that is under way, and is gone when it is over
+
+
 def back_up(settings: Settings, path: Path, *, now: datetime) -> Backup:
     """Writes one moment of the database into `path`, and what it holds beside it. Nights go on meanwhile.
 
@@ -72,7 +75,7 @@ def back_up(settings: Settings, path: Path, *, now: datetime) -> Backup:
         with snapshot(url) as (name, contents):
             tool = find_tool("pg_dump", server=contents.server)
             schemas = [f"--schema={_pattern(schema)}" for schema in contents.schemas]
-            run_tool(tool, ["--format=custom", f"--snapshot={name}", f"--file={half}", *schemas], url=url)
+            run_tool(tool, ["--format=custom", f"--snapshot={name}", f"--file={half}", _NO_PARTS, *schemas], url=url)
         backup = Backup(path, now.isoformat(), _sha256(half), half.stat().st_size, contents)
         manifest_of(path).write_text(json.dumps(backup.to_json(), indent=1))
         half.replace(path)

@@ -1,6 +1,6 @@
 """A session of scratch tables: what a night would land, judged and set aside by the stages' own code, and gone with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from infra.postgres import database_url
 from infra.settings import Settings
 from store.batches import Batch
 from store.engine import driver_cursor, parse_url, translated_errors
-from store.pipelines import MORE, POSTGRES_TYPES
+from store.pipelines import landed_types
 from tasks.expectations.audit import Audited, Findings, judge_here
 from tasks.expectations.rejects import set_aside
 from tasks.expectations.sentences import failure_of
@@ -118,6 +118,5 @@ def _load(connection: sa.Connection, definition: Definition, interval: Interval,
 
 
 def _declared(pipeline: Pipeline) -> sql.Composable:
-    kinds: Mapping[str, str] = {name: POSTGRES_TYPES[column.type] for name, column in pipeline.columns.items()}
-    kinds = {**kinds, MORE: "jsonb"} if pipeline.new_columns == "add" else kinds
+    kinds = landed_types(pipeline)
     return sql.SQL(", ").join(sql.SQL("{} ").format(sql.Identifier(name)) + sql.SQL(kind) for name, kind in kinds.items())

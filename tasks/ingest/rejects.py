@@ -13,6 +13,7 @@ from tasks.ingest.cells import NOUNS, no_value
 
 VALUE, ROW = 80, 500  # how much of a cell and of a row is kept
 COLUMNS = ("source", "line", "column_name", "value", "rule", "reason", "row_text")
+TYPES = dict.fromkeys(COLUMNS, "text") | {"line": "bigint"}
 
 
 @dataclass(slots=True)

@@ -1,7 +1,9 @@
 """A night's files that workers bring one by one: what lands, and in which order, is what one process gives."""
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+import random
+import re
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -47,7 +49,7 @@ def write(folder: Path, day: str, files: Sequence[Sequence[str]]) -> None:
 def many(night: Shops) -> Shops:
     """Nights of several files, of which any share may be bad."""
     night.source(MANY.removeprefix("source: "))
-    night.contract(lambda text: text.replace("at_most: 10%", "at_most: 100%"))
+    night.contract(lambda text: text.replace("at_most: 10%", "at_most: 100%") + "runner: dask\n")
     return night
 
 
@@ -55,12 +57,12 @@ def many(night: Shops) -> Shops:
 def workers(many: Shops, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Turns on and off that files are brought as by workers, one after the other, in this process."""
 
-    def bring(address: str, night: Night, files: Sequence[SourceFile]) -> Iterator[Brought | None]:
+    def bring(night: Night, files: Sequence[SourceFile]) -> Generator[Brought | None]:
         for number, file in enumerate(files):
-            yield spread.bring_there(night.run.id, number, file)
+            yield spread.bring_there(night.run.id, number, file, spread._reading_of(night))
 
     def turn(on: bool) -> None:
-        monkeypatch.setattr(spread, "_address_for", lambda *_: "tcp://workers:1" if on else None)
+        monkeypatch.setattr(spread, "_is_worth_it", lambda _: on)
 
     monkeypatch.setattr(spread, "load_settings", lambda: many.settings)
     monkeypatch.setattr(spread, "_bring", bring)
@@ -127,7 +129,6 @@ def test_a_file_is_told_from_another_one_in_its_place(tmp_path: Path) -> None:
     path.write_text("shop\na\n")
     file = look_at(path, "rows.csv")
     assert spread._found_here(file) == file
-    assert spread._found_here(replace(file, sha256=f"{file.sha256}:0badcafe", member="a.csv")) is not None
     path.write_text("shop\nb\n")
     assert spread._found_here(file) is None
     path.unlink()
@@ -170,7 +171,7 @@ def test_what_a_killed_run_left_is_swept_and_what_a_living_one_brings_is_not(man
 
     with claim(engine, "shops", interval, trigger="test", holder={}) as run:
         with transaction(engine) as connection:
-            part = open_part(connection, run, 0)
+            part = open_part(connection, run, 0, columns={"shop": "text"}, of_rejects={"line": "bigint"})
         assert swept(act=True) == []
         assert many.leftovers() == [part.table, part.rejected]
         many.end(run)
@@ -179,10 +180,60 @@ def test_what_a_killed_run_left_is_swept_and_what_a_living_one_brings_is_not(man
     assert many.leftovers() == []
 
 
-def test_a_night_that_is_over_is_brought_nothing_for(many: Shops, workers: Callable[[bool], None]) -> None:
+def test_a_worker_brings_nothing_for_a_night_that_is_over_or_that_it_would_read_in_another_way(
+    many: Shops, workers: Callable[[bool], None]
+) -> None:
     write(many.folder, DAY, [[row("a")]])
     file, interval = look_at(many.folder / f"{DAY}-0", "a file"), many.definition.pipeline.calendar.named(DAY)
-    with claim(writer_engine(many.settings), "shops", interval, trigger="test", holder={}) as run:
-        assert spread.bring_there(run.id, 0, file) is not None
+    engine = writer_engine(many.settings)
+    with claim(engine, "shops", interval, trigger="test", holder={}) as run:
+        reading = spread._reading_of(Night(run, many.definition, engine, many.settings))
+        assert spread.bring_there(run.id, 0, file, reading) is not None
+        many.contract(lambda text: text.replace("stock: {type: int}", "stock: {type: float}"))
+        assert spread.bring_there(run.id, 0, file, reading) is None
+        many.contract(lambda text: text.replace("stock: {type: float}", "stock: {type: int}"))
+        assert spread.bring_there(run.id, 0, file, reading) is not None
         many.end(run)
-        assert spread.bring_there(run.id, 0, file) is None
+        assert spread.bring_there(run.id, 0, file, reading) is None
+
+
+def test_rows_of_every_length_lie_in_the_order_of_the_files(many: Shops, workers: Callable[[bool], None]) -> None:
+    chance = random.Random(1)
+    first, second = ([f"f{file}n{n}" + "x" * chance.randrange(200) for n in range(3000)] for file in range(2))
+    second[::15] = [first[(n * 7) % 3000] for n in range(0, 3000, 15)]
+    found = []
+    for on in (False, True):
+        workers(on)
+        day = next(days)
+        write(many.folder, day, [[row(shop, stock=file) for shop in shops] for file, shops in enumerate((first, second))])
+        found.append(what_landed(many, day))
+    assert len(found[0][1]) == 200
+    assert found[0] == found[1]
+
+
+def test_without_a_scheduler_or_with_too_few_workers_the_files_are_read_here(
+    many: Shops, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spread, "WORTH_SPREADING", 1)
+    monkeypatch.setattr("infra.cluster.ANSWERS_WITHIN", 1)
+    monkeypatch.delenv("OVERNIGHT_DASK_ADDRESS", raising=False)
+    for runner in ("dask", "{kind: dask, address: 'tcp://127.0.0.1:1'}"):
+        many.contract(lambda text, runner=runner: re.sub("runner: .*", f"runner: {runner}", text))
+        day = next(days)
+        write(many.folder, day, [[row("a")], [row("b")]])
+        report = many.ingest(day)
+        assert (report.rows_out, report.detail.get("brought")) == (2, None)
+        assert "its files are read here" in caplog.text
+        caplog.clear()
+
+
+def test_which_files_are_worth_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SourceFile(Path("a.csv"), "a.csv", "hash", 20 << 20)
+    assert spread._is_worth_it([file, file])
+    for few in (
+        [file],
+        [replace(file, bytes=1)] * 9,
+        [file, replace(file, bytes=200 << 20)],
+        [replace(file, member="b.csv")] * 3,
+    ):
+        assert not spread._is_worth_it(few)

@@ -15,7 +15,7 @@ BEGIN
                         AND r.id = substring(c.relname FROM '^part_([0-9]+)_')::numeric)
                 ELSE false
             END
-        ORDER BY 1 LOOP
+        ORDER BY 1 LIMIT 200 LOOP  -- each is some locks more
         IF act THEN
             EXECUTE format('DROP TABLE %I.%I', 'overnight_' || name, orphan);
         END IF;
