@@ -251,6 +251,33 @@ def test_a_big_nights_files_on_workers_of_which_one_is_killed_land_as_one_proces
     assert (few.state, few.stages[0].detail.get("brought")) == (RunState.PUBLISHED, None), "one worker is too few"
 
 
+SPREAD_ALL = "from tasks.ingest import spread; spread.WORTH_SPREADING, spread.ENOUGH = 1, 2"  # however few and small they are
+
+
+def test_a_worker_that_takes_a_night_has_its_files_read_by_all_and_goes_on_with_one_thread(
+    cluster: Cluster, shops: Definition, owner: sa.Engine, writer: sa.Engine, settings: Settings, write_day: Callable[..., Path]
+) -> None:
+    path = shops.folder / "pipeline.yaml"
+    path.write_text(path.read_text().replace('{start:%Y-%m-%d}.csv"', '{start:%Y-%m-%d}*.csv"'))
+    for day in DAYS[:2]:
+        for number in range(6):
+            write_day(day, rows=500, change=lambda lines, name=f"n{number}": rows_of(lines, name)).rename(
+                settings.data_folder / "shops" / f"{day}-{number}.csv"
+            )
+    on_dask(load_definition(shops.folder.parent, "shops"), owner)
+    with Client(cluster.address) as client:
+        client.run(exec, SPREAD_ALL, {})
+        asked = [
+            client.submit(spread.take_there, "spread", day, "as-was", "both", {}, place) for place, day in enumerate(DAYS[:2])
+        ]
+        reports = client.gather(asked)
+    assert [(report.state, report.rows_landed) for report in reports] == [(RunState.PUBLISHED, 6 * 499 + 1)] * 2, reports
+    assert [report.stages[0].detail["brought"] for report in reports] == [6, 6]
+    left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'part\\_%'"
+    with transaction(writer) as connection:
+        assert not connection.scalar(sa.text(left))
+
+
 def rows_of(lines: list[str], name: str) -> list[str]:
     """Keys of their own for each file, but for one that all have in their last row."""
     return [lines[0], *(f"{name}{line}" for line in lines[1:-1]), lines[-1]]
