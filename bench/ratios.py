@@ -181,8 +181,7 @@ RATIOS = (
     ),
     Ratio(
         "dask_files_csv", "dask_files", "s", "higher", "one process, the same files of CSV",
-        "Both are ours, and why two workers are given no CSV: what they bring, Postgres writes once more, row by row, in one "
-        "process.",
+        "Both are ours, and why two workers are given no CSV: what they bring, Postgres writes once more, in one process.",
     ),
     Ratio(
         "web_lookup_vs_bare", "web", "answers/s", "higher", "a bare FastAPI handler, same server, sessions and statement",

@@ -133,7 +133,9 @@ def _wait_for_one(client: Any, futures: Sequence[Any]) -> None:
             return
         except TimeoutError:
             if not client.scheduler_info(n_workers=-1)["workers"]:
-                raise OrchestratorUnavailable("the Dask scheduler has no worker left", hint="dask worker") from None
+                raise OrchestratorUnavailable(
+                    f"the Dask scheduler at {client.scheduler.address} has no worker left", hint="dask worker ADDRESS"
+                ) from None
 
 
 def work_in_turn(

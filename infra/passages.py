@@ -21,7 +21,7 @@ from infra.doors import join, listening, pump, welcome
 log = logging.getLogger("overnight.stage")
 NAME = "passage"  # the socket's file
 PASSAGE = "OVERNIGHT_PASSAGE"  # where a container finds it
-SAYS = "Overnight-Passage"  # the header of an answer that is the passage's own
+_REFUSES = "its container may not reach"
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 _VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _LONGEST_HEAD = 64 << 10
@@ -60,7 +60,7 @@ def _serve(guest: socket.socket, hosts: Collection[Host]) -> None:
         there = Host.of(target) if method == "CONNECT" else Host.of(urlsplit(target).netloc.rpartition("@")[2], port=80)
         if not any(host.includes(there) for host in hosts):
             log.warning("a stage's container asked for %s:%s, and was refused", there.name, there.port)
-            guest.sendall(_answer(403, f"its container may not reach {there.name}:{there.port}"))
+            guest.sendall(_answer(403, f"{_REFUSES} {there.name}:{there.port}"))
             return
         try:
             host = socket.create_connection((there.name, there.port), timeout=_CONNECTS_WITHIN)
@@ -111,8 +111,14 @@ def _closing(first: bytes, head: bytes) -> bytes:
 def _answer(status: int, text: str) -> bytes:
     """The sentence stands where HTTP has the reason, which clients show when a proxy opens no tunnel."""
     body = f"{text}\n".encode()
-    head = (f"HTTP/1.1 {status} {text}", f"{SAYS}: {status}", "Connection: close", f"Content-Length: {len(body)}")
+    head = (f"HTTP/1.1 {status} {text}", "Connection: close", f"Content-Length: {len(body)}")
     return "\r\n".join((*head, "", "")).encode() + body
+
+
+def refusal_in(status: int | str, reason: str = "") -> str | None:
+    """The passage's own sentence, where an answer, or what a client says of a proxy ("403 …"), is its refusal."""
+    found = f"{status} {reason}".strip().removeprefix("403 ")
+    return found if found.startswith(_REFUSES) else None
 
 
 def use_passage() -> None:

@@ -16,7 +16,7 @@ from psycopg2 import sql
 
 from domain.errors import OvernightError
 from store.batches import Batch
-from store.copying import binary_statement
+from store.copying import binary_statement, copy_file
 from store.engine import driver_cursor, transaction
 from store.pipelines import inner_schema
 from store.runs import Run
@@ -75,9 +75,7 @@ def _pour(
     with ThreadPoolExecutor(1) as hand, os.fdopen(reading, "rb") as received:
         sending = hand.submit(_send, connection.engine, send, os.fdopen(writing, "wb"))
         try:
-            with driver_cursor(connection) as cursor:
-                cursor.copy_expert(binary_statement(schema, into, columns, freeze=freeze), received, size=1 << 20)
-                return int(cursor.rowcount)
+            return copy_file(connection, binary_statement(schema, into, columns, freeze=freeze), received)
         except Exception:
             received.close()
             if isinstance(cause := sending.exception(), OvernightError):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from domain.errors import SourceError
-from infra.passages import SAYS
-from tasks.ingest.place import not_led_to, without_secrets
+from tasks.ingest.place import refuse_a_way_out, without_secrets
 
 _READ = 1 << 20
 _MAGIC = "*?["
@@ -90,8 +89,7 @@ def _download(url: str, scratch: Path) -> SourceFile:
     target = scratch / (PurePosixPath(httpx.URL(url).path).name or "download")
     try:
         with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as response, target.open("wb") as file:
-            if SAYS in response.headers:
-                raise not_led_to(shown, response.reason_phrase)
+            refuse_a_way_out(shown, response.status_code, response.reason_phrase)
             response.raise_for_status()
             for block in response.iter_bytes(_READ):
                 file.write(block)
@@ -99,9 +97,8 @@ def _download(url: str, scratch: Path) -> SourceFile:
         raise SourceError(
             f"{shown} answers with HTTP {error.response.status_code}", hint="the same run again once it is there"
         ) from None
-    except httpx.ProxyError as error:
-        raise not_led_to(shown, str(error)) from None
     except httpx.HTTPError as error:
+        refuse_a_way_out(shown, str(error))
         raise SourceError(f"{shown} does not answer ({type(error).__name__})", hint="the same run again") from None
     return look_at(target, shown)
 

@@ -9,9 +9,8 @@ from typing import Any
 from domain.errors import SourceError
 from domain.interval import Interval
 from domain.spec.source import Source
-from infra.passages import SAYS
 from tasks.ingest.files import SourceFile, look_at
-from tasks.ingest.place import fill_in, not_led_to, with_secrets, without_secrets
+from tasks.ingest.place import fill_in, refuse_a_way_out, with_secrets, without_secrets
 
 _TRIES = 3
 _PAGES = 100_000
@@ -74,13 +73,11 @@ def _ask(client: Any, address: Any) -> Any:
             sleep(attempt)
         try:
             response = client.get(address)
-        except httpx.ProxyError as error:
-            raise not_led_to(shown, str(error)) from None
         except httpx.HTTPError as error:
+            refuse_a_way_out(shown, str(error))
             last = type(error).__name__
             continue
-        if SAYS in response.headers:
-            raise not_led_to(shown, response.reason_phrase)
+        refuse_a_way_out(shown, response.status_code, response.reason_phrase)
         if response.status_code < 400:
             try:
                 return json.loads(response.content)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from psycopg2 import sql
@@ -63,25 +63,11 @@ class Brought:
     parsing: float
 
 
-class _Index(Protocol):
-    def add(self, hashes: Hashes) -> None: ...
-
-
-class _Kept:
-    """The hashes of one file's rows, as they came."""
-
-    def __init__(self) -> None:
-        self.hashes: list[Hashes] = []
-
-    def add(self, hashes: Hashes) -> None:
-        self.hashes.append(hashes)
-
-
 class _Loading:
-    """What grows while files go by: counts, rejects, key hashes and the places of rows."""
+    """What grows while files go by: counts, rejects and the places of rows; `keep` takes the hashes of their keys."""
 
-    def __init__(self, index: _Index) -> None:
-        self.pile, self.index, self.places = RejectPile(), index, Places()
+    def __init__(self, keep: Callable[[Hashes], None]) -> None:
+        self.pile, self.keep, self.places = RejectPile(), keep, Places()
         self.read, self.twice, self.parsing, self.brought = 0, 0, 0.0, 0
 
     def payloads(self, stretches: Iterator[Parsed], file: SourceFile) -> Iterator[bytes]:
@@ -92,7 +78,7 @@ class _Loading:
             self.twice += parsed.twice
             for reject in parsed.rejects:
                 self.pile.add(reject if file.placed else replace(reject, line=None))
-            self.index.add(parsed.hashes)
+            self.keep(parsed.hashes)
             self.places.add(file.name, parsed.places if file.placed else None, len(parsed.hashes))
             self.parsing += monotonic() - began
             yield parsed.payload
@@ -109,7 +95,7 @@ class _Loading:
         self.parsing += brought.parsing
         self.brought += 1
         for hashes in brought.hashes:
-            self.index.add(hashes)
+            self.keep(hashes)
         self.places.join(brought.places)
         for (rule, column), rows in brought.counts.items():
             self.pile.count(rule, column, rows)
@@ -130,8 +116,8 @@ def load_files(
     has brought of it, None where it is to be read here."""
 
     def load(*, careful: bool) -> Loaded:
-        brought = repeat(None) if careful or elsewhere is None else elsewhere
-        return _load_all(connection, batch, pipeline, zip(files, brought, strict=False), careful=careful)
+        brought = repeat(None, len(files)) if careful or elsewhere is None else elsewhere
+        return _load_all(connection, batch, pipeline, zip(files, brought, strict=True), careful=careful)
 
     return _careful_at_last(connection, batch, pipeline, load)
 
@@ -140,13 +126,13 @@ def load_part(connection: sa.Connection, part: Part, pipeline: Pipeline, file: S
     """One file into tables of its own, in the caller's transaction."""
 
     def load(*, careful: bool) -> Brought:
-        kept = _Kept()
-        loading = _Loading(kept)
+        hashes: list[Hashes] = []
+        loading = _Loading(hashes.append)
         try:
             columns = _load_file(connection, loading, part, pipeline, file, careful=careful)
             loading.copy_rejects(connection, part.schema, part.rejected)
             return Brought(
-                part, columns, loading.read, loading.twice, loading.pile.counts, kept.hashes, loading.places, loading.parsing
+                part, columns, loading.read, loading.twice, loading.pile.counts, hashes, loading.places, loading.parsing
             )  # fmt: skip
         finally:
             loading.pile.close()
@@ -187,7 +173,7 @@ def _load_all(
     careful: bool,
 ) -> Loaded:
     index = KeyIndex()
-    loading = _Loading(index)
+    loading = _Loading(index.add)
     began = monotonic()
     try:
         names = []

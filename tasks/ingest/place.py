@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from domain.errors import SourceError
 from domain.interval import Interval
+from infra.passages import refusal_in
 
 _SECRET = re.compile(r"\$\{(\w+)\}")
 SERVER = "{postgres}"
@@ -88,6 +89,8 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub("", _USER.sub(r"\1***@", _PASSWORD.sub(r"\1***@", text)))
 
 
-def not_led_to(shown: str, why: str) -> SourceError:
-    """What to say when the way out of a container does not lead where an address does."""
-    return SourceError(f"{shown} does not answer: {why.removeprefix('403 ')}", hint="runner.reaches in pipeline.yaml")
+def refuse_a_way_out(shown: str, status: int | str, reason: str = "") -> None:
+    """Raises SourceError when an answer says that the way out of a container does not lead where an address does."""
+    refusal = refusal_in(status, reason)
+    if refusal is not None:
+        raise SourceError(f"{shown} does not answer: {refusal}", hint="runner.reaches in pipeline.yaml")
